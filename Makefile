@@ -3,6 +3,7 @@ FUZZ_SECONDS ?= 60
 FROM ?= 1
 SEEDS ?= 4
 PLANS ?= 10000
+QUIET ?= 10000
 JOBS ?= 1
 .PHONY: help demo demo-stop monitoring api-test chaos simulate bench test fmt lint docs unit fuzz mutants deny clean
 
@@ -28,9 +29,10 @@ chaos: ## break everything around workers by SEEDS (4) plans from seed FROM (1),
 		--program target/debug/testmo-courier --results target/chaos-results.txt \
 		--revision "$$(git describe --always --dirty 2>/dev/null || echo unknown)"
 
-simulate: ## the worker's logic in paused time, broken by PLANS (10000) plans from seed FROM (1), JOBS (1) at once
+simulate: ## the worker's logic in paused time: PLANS (10000) with every fault and QUIET (10000) replays, from seed FROM (1), JOBS (1) at once
 	cargo build --profile simulation --package testmo-simulation --locked
 	target/simulation/testmo-simulate --from $(FROM) --plans $(PLANS) --jobs $(JOBS)
+	target/simulation/testmo-simulate --from $(FROM) --plans $(QUIET) --jobs $(JOBS) --quiet
 
 bench: ## measure the worker and its peers, in less than an hour (ROW=n for one row)
 	@benches/run.sh $(if $(ROW),--row $(ROW))

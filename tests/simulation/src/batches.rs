@@ -12,6 +12,9 @@ const LONGEST_NAME: usize = 512;
 /// The largest request that Testmo accepts in these runs, in bytes.
 pub(crate) const LARGEST_REQUEST: usize = 4_000;
 
+/// What the names of cases begin with that a person has corrected.
+const CORRECTED: &str = "corrected ";
+
 /// A batch, and when it is published.
 #[derive(Clone, Debug)]
 pub(crate) struct BatchPlan {
@@ -74,11 +77,48 @@ impl BatchPlan {
         case.path.as_ref().unwrap_or(&self.path)
     }
 
+    /// Returns the batch as it is once a person has corrected what Testmo refuses.
+    pub(crate) fn corrected(&self) -> Self {
+        let corrected = |case: &CasePlan| match case.fate {
+            CaseFate::Taken => case.clone(),
+            CaseFate::Refused | CaseFate::TooLarge => {
+                CasePlan { name: corrected_name(&case.name), fate: CaseFate::Taken, ..case.clone() }
+            }
+        };
+        Self { cases: self.cases.iter().map(corrected).collect(), ..self.clone() }
+    }
+
     /// Returns the names of the cases that must be in Testmo at the end, in order.
     pub(crate) fn taken(&self) -> Vec<&str> {
         let taken = self.cases.iter().filter(|case| case.fate == CaseFate::Taken);
         taken.map(|case| case.name.as_str()).collect()
     }
+}
+
+impl CasePlan {
+    /// Returns whether a person has corrected it.
+    pub(crate) fn is_corrected(&self) -> bool {
+        self.name.starts_with(CORRECTED)
+    }
+}
+
+/// Returns a message as a person corrects it, or `None` if Testmo accepts each of its cases.
+pub(crate) fn corrected(body: &[u8]) -> Option<Vec<u8>> {
+    let mut message: Value = serde_json::from_slice(body).ok()?;
+    let mut is_corrected = false;
+    for case in message["cases"].as_array_mut()?.iter_mut().filter_map(Value::as_object_mut) {
+        let name = case.get("name")?.as_str()?.to_owned();
+        let is_large = case.remove("description").is_some();
+        if is_large || name.len() > LONGEST_NAME {
+            case.insert("name".into(), corrected_name(&name).into());
+            is_corrected = true;
+        }
+    }
+    is_corrected.then(|| message.to_string().into_bytes())
+}
+
+fn corrected_name(name: &str) -> String {
+    format!("{CORRECTED}{}", name.trim_end_matches('x').trim_end())
 }
 
 /// Draws the batches of one run.

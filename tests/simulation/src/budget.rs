@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::plan::{Action, Plan};
 use crate::stage::Stage;
-use crate::store::tables::{BatchEntry, ShelfRow, Tables};
+use crate::store::tables::{BatchEntry, ShelfRow, Tables, is_of};
 
 /// What recovery may take beyond the waits that no worker can shorten: connecting again, polls of the shelf, the settle
 /// time of requests that were in flight, and the requests themselves, which take milliseconds here.
@@ -113,11 +113,21 @@ pub(crate) async fn recovery(stage: &Stage, plan: &Plan, limit: Duration) -> Rec
     Recovery { took: began.elapsed(), wait: longest }
 }
 
+/// Whether nothing waits but what a replay has made due, which takes as long as the replay.
 fn is_recovered(stage: &Stage) -> bool {
-    let is_parked = |row: &ShelfRow| row.state == ShelfState::Parked;
-    let is_open = |entry: &BatchEntry| entry.stored.record.state == BatchState::Open;
+    let is_parked = |row: &ShelfRow| row.state == ShelfState::Parked && row.replay.is_none();
+    let is_open = |tables: &Tables, entry: &BatchEntry| {
+        let record = &entry.stored.record;
+        let mut of_batch = tables.shelf.values().filter(|row| is_of(&row.content.identity, &record.key));
+        record.state == BatchState::Open && !of_batch.any(|row| row.replay.is_some())
+    };
     stage.broker.left() == 0
-        && stage
-            .store
-            .at_once(|tables, _| !tables.shelf.values().any(is_parked) && !tables.batches.values().any(is_open))
+        && stage.store.at_once(|tables, _| {
+            !tables.shelf.values().any(is_parked) && !tables.batches.values().any(|entry| is_open(tables, entry))
+        })
+}
+
+/// Returns the longest wait from now on that no worker can shorten.
+pub(crate) fn longest_wait(stage: &Stage, plan: &Plan) -> Duration {
+    LongestWait::now(stage, plan, Duration::ZERO).time
 }

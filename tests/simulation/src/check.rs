@@ -1,19 +1,25 @@
 //! Checks the end of a run against Testmo's own record, with which the ledger must agree.
 
+mod audit;
+mod corrections;
+mod duplicates;
+pub(crate) mod replays;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
-use testmo_courier::batch::event::{DUPLICATED, settlement_id};
-use testmo_courier::batch::ledger::{BatchRecord, BatchState, CaseRecord, CaseState};
+use testmo_courier::batch::event::settlement_id;
+use testmo_courier::batch::ledger::{BatchRecord, BatchState, CaseRecord, CaseState, Standing};
 use testmo_courier::batch::message::decode::decode;
 use testmo_courier::batch::{BatchKey, Reason, batch_tag, fingerprint, raw_hash};
 use testmo_courier::store::shelf::ShelfIdentity;
 use testmo_sim::world::CaseView;
 
+use self::corrections::Corrections;
 use crate::batches::{BatchPlan, CaseFate, CasePlan};
 use crate::plan::{ACCOUNTS, Kind, Plan};
 use crate::stage::{Stage, poison};
-use crate::store::tables::Tables;
+use crate::store::tables::{ShelfRow, Tables};
 
 /// A place for a case: account, path of the folder, name.
 type Spot = (String, String, String);
@@ -21,7 +27,9 @@ type Spot = (String, String, String);
 /// Returns every violation.
 pub(crate) fn check(stage: &Stage, plan: &Plan) -> Vec<String> {
     stage.store.at_once(|tables, _| {
-        let mut check = Check { plan, tables, rows: rows(stage), late: stage.testmo.late(), broken: Vec::new() };
+        let Corrections { plan, unsent, copies } = &Corrections::of(plan, tables);
+        let (rows, late) = (rows(stage), stage.testmo.late());
+        let mut check = Check { plan, unsent, copies, tables, rows, late, broken: Vec::new() };
         let left = stage.broker.left();
         if left > 0 {
             check.broken.push(format!("{left} messages are left in the queues"));
@@ -33,6 +41,7 @@ pub(crate) fn check(stage: &Stage, plan: &Plan) -> Vec<String> {
         check.folders(stage);
         check.events(stage, &winners);
         check.duplicates(stage, &winners);
+        check.broken.extend(replays::check(tables, &stage.broker.heard()));
         check.broken
     })
 }
@@ -63,6 +72,10 @@ fn rows(stage: &Stage) -> BTreeMap<(String, u64), CaseView> {
 
 struct Check<'a> {
     plan: &'a Plan,
+    /// The batches that a person corrected, and that were not sent since.
+    unsent: &'a BTreeSet<BatchKey>,
+    /// Messages without a queue that a person corrected.
+    copies: &'a [Vec<u8>],
     tables: &'a Tables,
     rows: BTreeMap<(String, u64), CaseView>,
     /// Cases that were created after the settle time of their request.
@@ -82,7 +95,15 @@ struct Winner<'a> {
 }
 
 impl Winner<'_> {
+    /// Whether a person discarded it before it was finished.
+    fn is_given_up(&self) -> bool {
+        self.record.state == BatchState::Discarded
+    }
+
     fn expected_state(&self) -> BatchState {
+        if self.is_given_up() {
+            return BatchState::Discarded;
+        }
         match self.batch.taken().len() - self.lost.len() + self.mistaken.len() {
             0 => BatchState::Failed,
             taken if taken == self.batch.cases.len() => BatchState::Delivered,
@@ -96,13 +117,16 @@ impl<'a> Check<'a> {
     /// first.
     fn winners(&mut self) -> Vec<Winner<'a>> {
         let mut winners = Vec::new();
-        for batch in self.plan.batches.iter().filter(|batch| !batch.astray) {
+        for batch in &self.plan.batches {
             let key = self.plan.key_of(batch);
             let Some(record) = self.tables.batches.get(&key).map(|entry| &entry.stored.record) else {
-                self.broken.push(format!("{key}: the ledger does not know it"));
+                // What no queue was bound for arrives if a person replays it.
+                if !batch.astray {
+                    self.broken.push(format!("{key}: the ledger does not know it"));
+                }
                 continue;
             };
-            if record.fingerprint == self.plan.fingerprint_of(batch) {
+            if record.standing(&self.plan.fingerprint_of(batch)) != Standing::Other {
                 let (lost, mistaken) = (self.lost(batch, &key, record), self.mistaken(batch, record));
                 winners.push(Winner { batch, key, record, lost, mistaken });
             }
@@ -156,10 +180,15 @@ impl<'a> Check<'a> {
     /// Checks that each case exists exactly once, in its folder, and that no other case exists.
     fn cases(&mut self, winners: &[Winner<'_>]) {
         let mut counts: BTreeMap<Spot, i64> = BTreeMap::new();
-        for Winner { batch, lost, .. } in winners {
+        for winner in winners {
+            let Winner { batch, record, lost, .. } = winner;
             let account = self.plan.tenants[batch.tenant].account.to_owned();
             let cases = batch.cases.iter().enumerate();
-            for (_, case) in cases.filter(|(at, case)| case.fate == CaseFate::Taken && !lost.contains(at)) {
+            let arrives = |at: &usize, case: &CasePlan| match winner.is_given_up() {
+                true => record.cases.get(*at).is_some_and(|case| case.state.is_in_testmo()),
+                false => case.fate == CaseFate::Taken && !lost.contains(at),
+            };
+            for (_, case) in cases.filter(|(at, case)| arrives(at, case)) {
                 let spot = (account.clone(), self.folder_of(batch, case), case.name.clone());
                 *counts.entry(spot).or_default() += 1;
             }
@@ -171,7 +200,7 @@ impl<'a> Check<'a> {
             match (missing, self.plan.kind) {
                 // Only a commit after the settle time can create a duplicate; `duplicates` checks those.
                 (..0, Kind::Late) => {}
-                (..0, Kind::Usual | Kind::Poison | Kind::Many | Kind::Flood) => {
+                (..0, Kind::Usual | Kind::Poison | Kind::Many | Kind::Flood | Kind::Quiet) => {
                     self.broken.push(format!("{spot:?}: {} too many", -missing))
                 }
                 (0.., _) => self.broken.push(format!("{spot:?}: {missing} lost")),
@@ -201,6 +230,12 @@ impl<'a> Check<'a> {
                     (CaseState::Created(id) | CaseState::Adopted(id), CaseFate::Taken) => *id,
                     (CaseState::Adopted(id), _) if mistaken.contains(&at) => *id,
                     (CaseState::Refused(_), CaseFate::Refused | CaseFate::TooLarge) => continue,
+                    (CaseState::Waiting, CaseFate::Refused | CaseFate::TooLarge) if self.unsent.contains(key) => {
+                        continue;
+                    }
+                    (CaseState::Waiting | CaseState::Refused(_) | CaseState::Lost, _) if winner.is_given_up() => {
+                        continue;
+                    }
                     (CaseState::Lost, CaseFate::Taken) if lost.contains(&at) => continue,
                     // Its request would have been refused if it had not counted as carried out.
                     (CaseState::Lost, CaseFate::Refused | CaseFate::TooLarge) if self.has_adopted_late(batch, key) => {
@@ -219,10 +254,13 @@ impl<'a> Check<'a> {
                 if !is_right {
                     broken.push(format!("case {} is not row {id}, which is {row:?}", reported.key));
                 }
-                if id <= last {
-                    broken.push(format!("case {} is row {id}, before the one of the case before", reported.key));
+                // What a person has corrected comes after the others.
+                if !case.is_corrected() {
+                    if id <= last {
+                        broken.push(format!("case {} is row {id}, before the one of the case before", reported.key));
+                    }
+                    last = id;
                 }
-                last = id;
                 if !known.insert((account.clone(), id)) {
                     broken.push(format!("row {id} stands for two cases"));
                 }
@@ -234,15 +272,24 @@ impl<'a> Check<'a> {
     /// Checks that the shelf has exactly the expected entries, each with its reason, and that none of them waits.
     fn shelf(&mut self, winners: &[Winner<'_>]) {
         let mut expected: BTreeMap<String, Reason> = BTreeMap::new();
+        // What a person discarded may be there again if a copy came, and a copy may have come of what a person replayed.
+        // Of two batches with one id, one may have been discarded before it was known that they are in conflict.
         let raw = |body: &[u8]| format!("raw {}", raw_hash(body));
+        let discarded = self.tables.discarded.values();
+        let mut may_be: BTreeSet<String> =
+            discarded.flat_map(|(row, _)| [name_of(row), raw(&row.content.body)]).collect();
+        may_be.extend(self.copies.iter().map(|copy| raw(copy)));
         for batch in &self.plan.batches {
             let (key, body) = (self.plan.key_of(batch), batch.body(&self.plan.tenants));
             let winner = winners.iter().find(|winner| std::ptr::eq(winner.batch, batch));
             // `records` checks whether each of them may be lost.
             let is_lost = |case: &CaseRecord| case.state == CaseState::Lost;
             let has_lost = winner.is_some_and(|winner| winner.record.cases.iter().any(is_lost));
+            if batch.astray {
+                may_be.insert(raw(&body));
+            }
             let reason = match winner.map(Winner::expected_state) {
-                _ if batch.astray => Some((raw(&body), Reason::Undeliverable)),
+                None if batch.astray => Some((raw(&body), Reason::Undeliverable)),
                 None => Some((raw(&body), Reason::BatchConflict)),
                 _ if has_lost => Some((key.to_string(), Reason::UnclearInTestmo)),
                 Some(BatchState::Partial) => Some((key.to_string(), refusal_of(batch, Reason::CaseRefused))),
@@ -253,16 +300,14 @@ impl<'a> Check<'a> {
         }
         expected.extend(self.plan.broken.iter().map(|(_, text)| (raw(text.as_bytes()), Reason::NotJson)));
         expected.extend(poison(self.plan).map(|body| (raw(&body), Reason::CrashLoop)));
-        let there: BTreeMap<String, Reason> = self
-            .tables
-            .shelf
-            .values()
-            .map(|row| match &row.content.identity {
-                ShelfIdentity::Batch(key, _) => (key.to_string(), row.content.reason),
-                ShelfIdentity::Raw(hash, ..) => (format!("raw {hash}"), row.content.reason),
-            })
-            .collect();
-        if there != expected || there.len() != self.tables.shelf.len() {
+        let rows = self.tables.shelf.values();
+        let there: BTreeMap<String, Reason> = rows.map(|row| (name_of(row), row.content.reason)).collect();
+        let is_wrong = |(name, reason): &(&String, &Reason)| match expected.get(*name) {
+            Some(right) => right != *reason,
+            None => !may_be.contains(*name),
+        };
+        let missing = expected.keys().any(|name| !there.contains_key(name) && !may_be.contains(name));
+        if there.iter().any(|row| is_wrong(&row)) || missing || there.len() != self.tables.shelf.len() {
             self.broken.push(format!("on the shelf are {there:?}, and should be {expected:?}"));
         }
     }
@@ -318,70 +363,12 @@ impl<'a> Check<'a> {
     }
 }
 
-impl Check<'_> {
-    /// Checks that each duplicate of a case is reported by exactly one event, together with the row that the ledger
-    /// holds for the case, and that no other row is reported. A tenant whose cases have no batch tag gets no reports,
-    /// because a person may have created the row. A row with the name of a case that is left to a person may be that
-    /// case, so a report is optional.
-    fn duplicates(&mut self, stage: &Stage, winners: &[Winner<'_>]) {
-        let mut reported = reported_duplicates(stage);
-        for (duplicate, events) in reported.iter().filter(|(_, events)| events.len() > 1) {
-            self.broken.push(format!("{duplicate:?} is reported as a duplicate by {events:?}"));
-        }
-        let mut expected = BTreeSet::new();
-        for Winner { batch, key, record, lost, .. } in winners {
-            let (tenant, tag) = (&self.plan.tenants[batch.tenant], batch_tag(key));
-            let known: BTreeMap<u64, usize> = record.arrived().map(|(at, id)| (id, at)).collect();
-            let lost: BTreeSet<&str> = lost.iter().map(|at| batch.cases[*at].name.as_str()).collect();
-            let is_marked = |account: &str, row: &CaseView| {
-                tenant.batch_tag && account == tenant.account && row.tags.contains(&tag) && !known.contains_key(&row.id)
-            };
-            for ((_, id), row) in self.rows.iter().filter(|((account, _), row)| is_marked(account, row)) {
-                let twice = Twice { tenant: key.tenant.to_string(), batch: key.batch.to_string(), duplicate: *id };
-                if lost.contains(row.name.as_str()) {
-                    reported.remove(&twice);
-                    continue;
-                }
-                let of = reported.get(&twice).into_iter().flatten().find_map(|(_, id)| known.get(id));
-                if of.is_some_and(|at| batch.cases[*at].name != row.name) {
-                    self.broken.push(format!("{twice:?} is reported with another case"));
-                }
-                if of.is_some() || !reported.contains_key(&twice) {
-                    expected.insert(twice);
-                } else {
-                    self.broken.push(format!("{twice:?} is reported with an unknown row"));
-                }
-            }
-        }
-        let reported: BTreeSet<Twice> = reported.into_keys().collect();
-        if reported != expected {
-            self.broken.push(format!("reported as duplicates are {reported:?}, and are duplicates {expected:?}"));
-        }
+/// Names a row of the shelf by its batch, or by the hash of its message.
+fn name_of(row: &ShelfRow) -> String {
+    match &row.content.identity {
+        ShelfIdentity::Batch(key, _) => key.to_string(),
+        ShelfIdentity::Raw(hash, ..) => format!("raw {hash}"),
     }
-}
-
-/// A row that duplicates a case of a batch.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Twice {
-    tenant: String,
-    batch: String,
-    duplicate: u64,
-}
-
-/// Returns the rows that events reported as duplicates: for each row, the events and the known row that they named.
-fn reported_duplicates(stage: &Stage) -> BTreeMap<Twice, BTreeSet<(String, u64)>> {
-    let mut reported: BTreeMap<Twice, BTreeSet<(String, u64)>> = BTreeMap::new();
-    for event in stage.broker.heard().into_iter().filter(|event| event.kind == DUPLICATED) {
-        let body: Value = serde_json::from_slice(&event.body).unwrap_or_default();
-        let data = &body["data"];
-        let text = |field: &str| data[field].as_str().unwrap_or_default().to_owned();
-        for case in data["cases"].as_array().into_iter().flatten() {
-            let id = |field: &str| case[field].as_u64().unwrap_or(0);
-            let twice = Twice { tenant: text("tenant_id"), batch: text("batch_id"), duplicate: id("duplicate_id") };
-            reported.entry(twice).or_default().insert((event.id.clone(), id("testmo_id")));
-        }
-    }
-    reported
 }
 
 fn id_of(state: &CaseState) -> Option<u64> {

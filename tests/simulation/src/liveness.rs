@@ -1,19 +1,21 @@
 //! Watches a run for slowness that loses nothing: a lane that stays paused although its account is open, an event that is
-//! not published, a permit that nobody uses, and a healthy tenant that waits for another one.
+//! not published, a permit that nobody uses, a replay that stands still, and a healthy tenant that waits for another one.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::time::Duration;
 
 use serde_json::Value;
+use testmo_courier::store::replays::{ReplayId, ReplayState};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 
 use crate::broker::Heard;
-use crate::budget::set_back;
+use crate::budget::{longest_wait, set_back};
 use crate::plan::flood::HEALTHY;
 use crate::plan::{Kind, Plan};
 use crate::stage::Stage;
+use crate::store::replays::Replay;
 use crate::store::tables::Tables;
 
 /// How often a run is looked at.
@@ -31,6 +33,11 @@ const IN_FLIGHT: Duration = Duration::from_secs(8);
 /// to 80 ms, and a delivery needs about ten of them.
 const LONGEST_DELIVERY: Duration = Duration::from_secs(3);
 
+/// The longest time in which a running replay starts nothing and counts nothing, beyond the waits that no worker can shorten:
+/// its worker may be gone, so that its lease ends first, and then its batch is polled and sent; the rate that a person set may
+/// allow one batch in six seconds.
+const LONGEST_STANDSTILL: Duration = Duration::from_secs(40);
+
 /// Watches the workers from the moment at which everything is healed; never ends. A message that stops every worker
 /// leaves time for nothing else.
 pub(crate) async fn watch(stage: &Stage, plan: &Plan) -> Infallible {
@@ -41,6 +48,7 @@ pub(crate) async fn watch(stage: &Stage, plan: &Plan) -> Infallible {
     // Events keep the times that they got before the store's clock was set back.
     let set_back = i64::try_from(set_back(plan).as_millis()).unwrap_or(i64::MAX);
     let mut paused: BTreeMap<(u64, String), Instant> = BTreeMap::new();
+    let mut replays: BTreeMap<ReplayId, (u64, Instant)> = BTreeMap::new();
     loop {
         sleep(STEP).await;
         if healed.elapsed() < IN_FLIGHT {
@@ -51,6 +59,16 @@ pub(crate) async fn watch(stage: &Stage, plan: &Plan) -> Infallible {
         let unused = stage.store.at_once(|tables, now| unused_permits(tables, healed_at, now));
         unused.into_iter().for_each(|batch| stage.complain_once(format!("a permit for {batch} is not used")));
         let now = Instant::now();
+        let waits_until = now + longest_wait(stage, plan);
+        for (replay, progress) in stage.store.at_once(|tables, _| running(tables)) {
+            let (before, until) = replays.entry(replay).or_insert((progress, waits_until + LONGEST_STANDSTILL));
+            if *before != progress {
+                (*before, *until) = (progress, waits_until + LONGEST_STANDSTILL);
+            } else if now > *until {
+                stage.complain_once(format!("replay {replay} stands still"));
+            }
+            *until = waits_until.max(*until);
+        }
         let still: Vec<(u64, String)> = paused_lanes(stage).await;
         paused.retain(|lane, _| still.contains(lane));
         for lane in still {
@@ -60,6 +78,16 @@ pub(crate) async fn watch(stage: &Stage, plan: &Plan) -> Infallible {
             }
         }
     }
+}
+
+/// Returns the running replays, each with a number that grows with whatever happens to it.
+fn running(tables: &Tables) -> Vec<(ReplayId, u64)> {
+    let runs = tables.replays.iter().filter(|(_, replay)| replay.state == ReplayState::Running);
+    let progress = |replay: &Replay| {
+        let parts = replay.parts.values().map(|part| part.started + part.counted + part.passed);
+        parts.sum::<u64>() + replay.epoch.unsigned_abs()
+    };
+    runs.map(|(id, replay)| (*id, progress(replay))).collect()
 }
 
 /// Returns the subjects of events that are due for too long, and of those from before the healing that are still there.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use testmo_simulation::{Mutation, Outcome, simulate};
+use testmo_simulation::{Mutation, Outcome, simulate, simulate_quiet};
 
 /// Runs the worker's own logic in paused time between in-memory neighbours, which fail by seeded plans.
 #[derive(Parser)]
@@ -26,6 +26,9 @@ struct Arguments {
     /// Add a known bug, to see when it is noticed.
     #[arg(long)]
     bug: Option<Mutation>,
+    /// Run plans in which nothing fails and one person replays what is on the shelf.
+    #[arg(long)]
+    quiet: bool,
     /// Show what the workers log, for a single plan.
     #[arg(long)]
     log: bool,
@@ -45,6 +48,7 @@ fn main() -> anyhow::Result<()> {
     let began = Instant::now();
     let (next, failures) = (AtomicU64::new(arguments.from), AtomicU64::new(0));
     let end = arguments.from + arguments.plans;
+    let simulate = if arguments.quiet { simulate_quiet } else { simulate };
     let totals = std::thread::scope(|scope| {
         let job = || {
             let mut total = Total::default();
@@ -57,7 +61,7 @@ fn main() -> anyhow::Result<()> {
                 total.add(&outcome);
                 if !outcome.broken.is_empty() {
                     failures.fetch_add(1, Ordering::Relaxed);
-                    report(seed, arguments.bug, &outcome)?;
+                    report(&arguments, seed, &outcome, simulate)?;
                 }
             }
             anyhow::Ok(total)
@@ -73,6 +77,11 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// So many in a thousand planned entries of quiet stores have to be definite.
+const DEFINITE: usize = 950;
+/// So many plans are enough to say so.
+const ENOUGH: u64 = 1_000;
+
 /// The totals of all plans of a job.
 #[derive(Default)]
 struct Total {
@@ -80,6 +89,8 @@ struct Total {
     cases: usize,
     pushes: usize,
     packs: usize,
+    replayed: usize,
+    planned: (usize, usize),
     simulated: Duration,
 }
 
@@ -89,13 +100,20 @@ impl Total {
         self.cases += outcome.cases;
         self.pushes += outcome.pushes;
         self.packs += outcome.packs;
+        self.replayed += outcome.replayed;
+        self.planned = (self.planned.0 + outcome.planned.0, self.planned.1 + outcome.planned.1);
         self.simulated += outcome.simulated;
     }
 }
 
 /// Runs the plan again, shows its course, and then the violations.
-fn report(seed: u64, bug: Option<Mutation>, outcome: &Outcome) -> anyhow::Result<()> {
-    let again = simulate(seed, bug, true);
+fn report(
+    arguments: &Arguments,
+    seed: u64,
+    outcome: &Outcome,
+    simulate: fn(u64, Option<Mutation>, bool) -> Outcome,
+) -> anyhow::Result<()> {
+    let again = simulate(seed, arguments.bug, true);
     let mut out = std::io::stdout().lock();
     again.timeline.iter().try_for_each(|line| writeln!(out, "{line}"))?;
     writeln!(out, "\nseed {seed} failed:")?;
@@ -103,8 +121,10 @@ fn report(seed: u64, bug: Option<Mutation>, outcome: &Outcome) -> anyhow::Result
     if again.broken != outcome.broken {
         writeln!(out, "when it was run again, it ended otherwise: {:?}", again.broken)?;
     }
-    if bug.is_none() {
-        writeln!(out, "again: make simulate FROM={seed} PLANS=1\n")?;
+    if arguments.bug.is_none() {
+        let family = if arguments.quiet { "QUIET" } else { "PLANS" };
+        let other = if arguments.quiet { "PLANS" } else { "QUIET" };
+        writeln!(out, "again: make simulate FROM={seed} {family}=1 {other}=0\n")?;
     }
     Ok(())
 }
@@ -114,12 +134,22 @@ fn summary(totals: &[Total], failed: u64, took: Duration) -> anyhow::Result<()> 
     let cases: usize = totals.iter().map(|total| total.cases).sum();
     let pushes: usize = totals.iter().map(|total| total.pushes).sum();
     let packs: usize = totals.iter().map(|total| total.packs).sum();
+    let replayed: usize = totals.iter().map(|total| total.replayed).sum();
     let hours: u64 = totals.iter().map(|total| total.simulated.as_secs()).sum::<u64>() / 3_600;
     let summary = format!(
         "{plans} plans in {} s, {failed} failed: {cases} cases in Testmo, \
-         {pushes} create requests, {packs} of them for several batches, {hours} h of simulated time",
+         {pushes} create requests, {packs} of them for several batches, {replayed} batches replayed, \
+         {hours} h of simulated time",
         took.as_secs()
     );
     writeln!(std::io::stdout(), "{summary}")?;
+    let planned: usize = totals.iter().map(|total| total.planned.0).sum();
+    let definite: usize = totals.iter().map(|total| total.planned.1).sum();
+    if planned > 0 {
+        let part = definite * 1_000 / planned;
+        let (whole, tenth) = (part / 10, part % 10);
+        writeln!(std::io::stdout(), "of {planned} planned entries, {whole}.{tenth} % were definite")?;
+        anyhow::ensure!(plans < ENOUGH || part >= DEFINITE, "too few entries were definite");
+    }
     Ok(())
 }

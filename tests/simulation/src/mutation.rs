@@ -40,11 +40,19 @@ pub enum Mutation {
     IgnorePauses,
     /// The result of verifying a connection is stored although the connection was changed meanwhile.
     JudgeChanged,
+    /// Outcomes of a replay are marked as counted apart from being counted, so that a crash in between counts them twice.
+    CountApart,
+    /// A replay starts an entry although a person changed it since it was planned.
+    StartChanged,
+    /// A replay starts entries although it was paused or cancelled.
+    StartPaused,
+    /// A replay goes on although too much failed again.
+    IgnoreStops,
 }
 
 impl Mutation {
     /// All mutations.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 22] = [
         Self::SkipReconcile,
         Self::AckEarly,
         Self::ShortLease,
@@ -63,5 +71,9 @@ impl Mutation {
         Self::ShareFolderClaims,
         Self::IgnorePauses,
         Self::JudgeChanged,
+        Self::CountApart,
+        Self::StartChanged,
+        Self::StartPaused,
+        Self::IgnoreStops,
     ];
 }

@@ -10,6 +10,7 @@ use testmo_courier::store::accounts::{LaneOverride, LaneSelector};
 
 use crate::batches::{BatchPlan, batches};
 use crate::mutation::Mutation;
+use crate::people::{self, Act};
 use crate::weather::Rates;
 
 /// The Testmo accounts of a run.
@@ -46,6 +47,8 @@ pub(crate) enum Kind {
     Many,
     /// Batches of a tenant in trouble arrive before those of a healthy one.
     Flood,
+    /// Nothing fails and nobody acts but one person, who replays what is on the shelf.
+    Quiet,
 }
 
 /// A tenant and its connection.
@@ -107,6 +110,8 @@ pub(crate) enum Action {
     Renew { tenant: usize },
     /// A person pauses or limits a lane, or cancels this.
     Order(LaneOverride),
+    /// A person does something with replays, or with entries of the shelf.
+    Person { person: u64, act: Act },
     /// The store's clock is set forward or back by milliseconds, within what the worker assumes about clocks.
     Jump { ms: i64 },
 }
@@ -147,6 +152,13 @@ impl Plan {
             flood::flood(&mut plan, &mut rng);
         } else {
             plan.draw_actions(&mut rng);
+            if plan.kind != Kind::Poison {
+                let acts = people::draw(seed, plan.healed, plan.tenants.len());
+                if !acts.is_empty() {
+                    plan.actions.extend(acts);
+                    people::lead_astray(&mut plan);
+                }
+            }
         }
         plan.actions.sort_by_key(|(at, _)| *at);
         plan

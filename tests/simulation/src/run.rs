@@ -8,6 +8,7 @@ use std::time::Duration;
 use testmo_courier::batch::BatchKey;
 use testmo_courier::batch::ledger::BatchState;
 use testmo_courier::store::accounts::LaneOverride;
+use testmo_courier::store::replays::ReplayState;
 use testmo_courier::store::shelf::ShelfState;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -19,10 +20,12 @@ use crate::budget::recovery;
 use crate::check::check;
 use crate::liveness::{late_deliveries, watch};
 use crate::mutation::Mutation;
+use crate::people::Person;
 use crate::plan::{ACCOUNTS, Action, Kind, Plan};
 use crate::replica::{Order, Replica};
 use crate::stage::{Stage, poison};
 use crate::store::ledger::awaits_late_check;
+use crate::store::replays::Note;
 
 /// The longest drain after all faults have ended. A connection that failed is re-verified automatically after minutes,
 /// and each try of a suspect waits for the previous lease to expire.
@@ -45,6 +48,10 @@ pub struct Outcome {
     pub pushes: usize,
     /// How many create requests carried cases of several batches.
     pub packs: usize,
+    /// How many entries replays have started.
+    pub replayed: usize,
+    /// How many entries were planned, and of how many the plan said definitely what becomes of them, in a quiet store.
+    pub planned: (usize, usize),
 }
 
 thread_local! {
@@ -70,10 +77,15 @@ pub fn simulate(seed: u64, mutation: Option<Mutation>, keeps_timeline: bool) -> 
 
 /// Runs a plan.
 pub(crate) fn run(plan: &Plan, keeps_timeline: bool) -> Outcome {
+    in_paused_time(carry_out(plan, keeps_timeline))
+}
+
+/// Carries a run out in time that passes only when nothing is left to do.
+pub(crate) fn in_paused_time(running: impl Future<Output = Outcome>) -> Outcome {
     count_panics();
     let before = PANICS.get();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    let mut outcome = runtime.expect("a runtime").block_on(carry_out(plan, keeps_timeline));
+    let mut outcome = runtime.expect("a runtime").block_on(running);
     let panics = PANICS.get() - before;
     if panics > 0 {
         outcome.broken.push(format!("{panics} defects stopped a task"));
@@ -85,32 +97,32 @@ async fn carry_out(plan: &Plan, keeps_timeline: bool) -> Outcome {
     let stage = Arc::new(Stage::set(plan, keeps_timeline));
     stage.diary.note(|| format!("{plan:#?}"));
     let tasks = TaskTracker::new();
-    let mut orders = Vec::new();
-    for index in 0..plan.replicas {
-        let (order, ordered) = mpsc::unbounded_channel();
-        tasks.spawn(Replica::new(stage.clone(), index as u64 + 1).live(ordered));
-        orders.push(order);
-    }
+    let orders = replicas(&stage, plan.replicas, &tasks);
     let give = |replica: usize, order: Order| {
         if orders[replica].send(order).is_err() {
             stage.complain(format!("replica {replica} takes no orders"));
         }
     };
-    let over = CancellationToken::new();
+    let (over, people) = (CancellationToken::new(), TaskTracker::new());
     let publishing = publish(&stage, plan, &tasks, &over);
     let acting = async {
         let began = Instant::now();
         for (at, action) in &plan.actions {
             sleep_until(began + *at).await;
             stage.diary.note(|| format!("{action:?}"));
-            act(&stage, action, &give);
+            act(&stage, action, &give, &people);
         }
         sleep_until(began + plan.healed).await;
     };
     tokio::join!(publishing, acting);
     heal(&stage, plan);
     (0..plan.replicas).for_each(|replica| give(replica, Order::KillAfter(None)));
-    let recovered = async { tokio::join!(recovery(&stage, plan, LONGEST_DRAIN), is_drained(&stage, plan)) };
+    people.close();
+    let drained = async {
+        people.wait().await;
+        is_drained(&stage, plan).await
+    };
+    let recovered = async { tokio::join!(recovery(&stage, plan, LONGEST_DRAIN), drained) };
     let (recovery, is_drained) = tokio::select! {
         ended = recovered => ended,
         never = watch(&stage, plan) => match never {},
@@ -134,17 +146,34 @@ async fn carry_out(plan: &Plan, keeps_timeline: bool) -> Outcome {
     broken.extend(check(&stage, plan));
     broken.extend(late_deliveries(plan, &stage.broker.heard()));
     let (timeline, simulated) = (stage.diary.lines(), stage.diary.elapsed());
-    let (pushes, packs) = stage.store.at_once(|tables, _| {
-        let used = tables.grants.iter().filter(|grant| grant.used);
-        (used.clone().count(), used.filter(|grant| grant.shares.len() > 1).count())
-    });
-    Outcome { broken, timeline, simulated, cases: cases_in(&stage), pushes, packs }
+    let (pushes, packs, replayed) = counts(&stage);
+    let (cases, planned) = (cases_in(&stage), (0, 0));
+    Outcome { broken, timeline, simulated, cases, pushes, packs, replayed, planned }
 }
 
-fn cases_in(stage: &Stage) -> usize {
+/// Counts create requests, those with cases of several batches, and entries that replays started.
+pub(crate) fn counts(stage: &Stage) -> (usize, usize, usize) {
+    stage.store.at_once(|tables, _| {
+        let used = tables.grants.iter().filter(|grant| grant.used);
+        let started = tables.journal.iter().filter(|note| matches!(note, Note::Started { .. }));
+        (used.clone().count(), used.filter(|grant| grant.shares.len() > 1).count(), started.count())
+    })
+}
+
+pub(crate) fn cases_in(stage: &Stage) -> usize {
     stage.testmo.world(|world| {
         ACCOUNTS.iter().filter_map(|account| world.station(account)).map(|s| s.account.cases.iter().len()).sum()
     })
+}
+
+/// Starts replicas, and returns where each takes orders.
+pub(crate) fn replicas(stage: &Arc<Stage>, count: usize, tasks: &TaskTracker) -> Vec<mpsc::UnboundedSender<Order>> {
+    let start = |index| {
+        let (order, ordered) = mpsc::unbounded_channel();
+        tasks.spawn(Replica::new(stage.clone(), index as u64 + 1).live(ordered));
+        order
+    };
+    (0..count).map(start).collect()
 }
 
 /// Publishes every message at its time.
@@ -186,7 +215,7 @@ async fn settled(stage: &Stage, key: &BatchKey) {
     }
 }
 
-fn act(stage: &Stage, action: &Action, give: &impl Fn(usize, Order)) {
+fn act(stage: &Arc<Stage>, action: &Action, give: &impl Fn(usize, Order), people: &TaskTracker) {
     match *action {
         Action::Kill { replica } => give(replica, Order::Kill),
         Action::KillAfter { replica, crossings } => give(replica, Order::KillAfter(Some(crossings))),
@@ -203,12 +232,16 @@ fn act(stage: &Stage, action: &Action, give: &impl Fn(usize, Order)) {
         Action::Revoke { tenant } => stage.revoke(tenant),
         Action::Renew { tenant } => stage.renew(tenant),
         Action::Order(ref order) => stage.store.at_once(|tables, now| tables.set_lane_override(order, now)),
+        Action::Person { person, ref act } => {
+            let (person, act) = (Person::new(stage, person), act.clone());
+            people.spawn(async move { person.carry_out(&act).await });
+        }
         Action::Jump { ms } => stage.jump(ms),
     }
 }
 
 /// Ends all faults, and gives every tenant a key that works.
-fn heal(stage: &Stage, plan: &Plan) {
+pub(crate) fn heal(stage: &Stage, plan: &Plan) {
     stage.diary.note(|| "all is healed".into());
     stage.weather.calm_down();
     stage.store.go_away(false);
@@ -228,7 +261,7 @@ fn heal(stage: &Stage, plan: &Plan) {
 }
 
 /// Waits until nothing is left to do; returns false if that takes too long.
-async fn is_drained(stage: &Stage, plan: &Plan) -> bool {
+pub(crate) async fn is_drained(stage: &Stage, plan: &Plan) -> bool {
     let (limit, mut quiet) = (Instant::now() + LONGEST_DRAIN, 0);
     while quiet < CERTAIN {
         if Instant::now() > limit {
@@ -251,7 +284,9 @@ fn is_idle(stage: &Stage, plan: &Plan) -> bool {
             let echoed = |batch: &crate::batches::BatchPlan| {
                 batch.after.is_none_or(|first| known(batch) || !known(&plan.batches[first]))
             };
+            let runs = |replay: &crate::store::replays::Replay| replay.state == ReplayState::Running;
             !tables.shelf.values().any(parked)
+                && !tables.replays.values().any(runs)
                 && !tables.batches.values().any(open)
                 && tables.unsent_count() == 0
                 && plan.batches.iter().all(echoed)

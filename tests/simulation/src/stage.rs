@@ -213,6 +213,16 @@ impl Stage {
         }
     }
 
+    /// Returns whether the cases of a tenant carry their batch tag.
+    pub(crate) fn has_batch_tag(&self, tenant: &TenantId) -> bool {
+        self.plans.iter().any(|plan| plan.batch_tag && plan.id() == *tenant)
+    }
+
+    /// Returns the id of a tenant.
+    pub(crate) fn tenant(&self, number: usize) -> TenantId {
+        self.plans[number].id()
+    }
+
     /// Records a violation.
     pub(crate) fn complain(&self, what: String) {
         self.diary.note(|| what.clone());
@@ -284,7 +294,9 @@ fn world(plan: &Plan, now: i64) -> World {
             }],
             ..AccountSpec::default()
         };
-        spec.settings.body_limit_bytes = LARGEST_REQUEST;
+        if plan.kind != Kind::Quiet {
+            spec.settings.body_limit_bytes = LARGEST_REQUEST;
+        }
         // Clocks differ, this one by hours; the worker learns the difference from the answers.
         spec.settings.clock_skew_ms = [0, 5_000_000, -9_000_000][(plan.seed as usize + number) % 3];
         let filters = [TagsFilter::Any, TagsFilter::All, TagsFilter::Late(3_000), TagsFilter::Any, TagsFilter::Ignored];

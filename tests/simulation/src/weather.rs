@@ -29,6 +29,8 @@ pub(crate) struct Rates {
     pub(crate) too_late: u8,
     /// How long each store call takes before and after it takes effect; if absent, that is drawn for each call.
     pub(crate) store_takes: Option<Duration>,
+    /// How long each request to Testmo takes; if absent, that is drawn for each request.
+    pub(crate) request_takes: Option<Duration>,
     /// Whether no queue is bound for the events of the first tenant.
     pub(crate) unbound: bool,
 }

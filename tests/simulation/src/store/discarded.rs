@@ -3,8 +3,9 @@
 use testmo_courier::batch::{BatchKey, Reason};
 use testmo_courier::store::audit::AuditAction;
 use testmo_courier::store::ledger::Commit;
-use testmo_courier::store::shelf::{Action, EditedMessage, ShelfId, ShelfState};
+use testmo_courier::store::shelf::{Action, EditedMessage, ShelfId, ShelfIdentity, ShelfState};
 
+use super::replays::Note;
 use super::shelf::is_same;
 use super::tables::{Tables, is_of, tenant_of};
 
@@ -17,8 +18,14 @@ impl Tables {
         row.is_some_and(|row| !row.is_leased(now) && row.replay.is_none()) && !is_elsewhere
     }
 
-    pub(crate) fn put_edited(&mut self, edited: &EditedMessage) {
+    pub(crate) fn put_edited(&mut self, edited: &EditedMessage, now: i64) {
         let Some(row) = self.shelf.get_mut(&edited.id.0) else { return };
+        let (by, action, entry) = (self.caller, AuditAction::EditEntry, edited.id);
+        self.journal.push(Note::Acted { by, action, entry, at: now });
+        if let ShelfIdentity::Batch(batch, before) = row.content.identity.clone() {
+            let was_dead = row.state == ShelfState::Dead;
+            self.journal.push(Note::Edited { entry, batch, before, was_dead });
+        }
         row.generation += 1;
         row.person_epoch += 1;
         row.lease_until = None;
@@ -58,6 +65,8 @@ impl Tables {
                 row.due_at = row.due_at.min(now);
             }
             self.shelf.insert(id.0, row);
+            let (by, action) = (self.caller, AuditAction::RestoreEntry);
+            self.journal.push(Note::Acted { by, action, entry: id, at: now });
         }
     }
 

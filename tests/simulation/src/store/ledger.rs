@@ -167,7 +167,7 @@ impl Tables {
             }
         }
         if let Some(edited) = &change.edit {
-            self.put_edited(edited);
+            self.put_edited(edited, now);
         }
         if let Some(id) = change.restore {
             self.put_back(id, now);
@@ -177,6 +177,7 @@ impl Tables {
             self.put_in_replay(change, shelving);
         }
         self.pass_replays_on(change);
+        self.audit.extend(change.audit.iter().cloned());
         self.add_to_histories(happened(change, due_at, now));
         CommitOutcome::Done(self.put_events(&change.events, change.owner_grace, now))
     }

@@ -9,10 +9,11 @@ mod instances;
 pub(crate) mod ledger;
 mod notes;
 mod outbox;
+mod planning;
 #[cfg(test)]
 mod removal;
 mod replay_calls;
-mod replays;
+pub(crate) mod replays;
 mod shelf;
 pub(crate) mod tables;
 #[cfg(test)]

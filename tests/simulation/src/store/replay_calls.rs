@@ -24,7 +24,11 @@ impl ReplayStore for StoreOf {
     }
 
     async fn ended_items(&self, replay: ReplayId, most: u32) -> Result<Vec<EndedItem>, StoreError> {
-        self.ask("ended_items", move |tables, _| tables.ended_items(replay, most)).await
+        self.ask("ended_items", move |tables, _| {
+            tables.mark_counted_apart();
+            tables.ended_items(replay, most)
+        })
+        .await
     }
 
     async fn end_lost_items(&self, replay: ReplayId, most: u32) -> Result<u64, StoreError> {
@@ -42,11 +46,15 @@ impl ReplayStore for StoreOf {
     }
 
     async fn entry(&self, id: ShelfId) -> Result<Option<Shelved>, StoreError> {
-        self.ask("entry", move |tables, now| tables.shelf.get(&id.0).map(|row| row.as_shelved(id.0, now))).await
+        self.ask("entry", move |tables, now| {
+            let row = tables.shelf.get(&id.0)?.as_shelved(id.0, now);
+            Some(Shelved { person_epoch: tables.believed_person_epoch(id, row.person_epoch), ..row })
+        })
+        .await
     }
 
-    async fn create_replay(&self, replay: NewReplay, _: AuditEntry) -> Result<ReplayId, StoreError> {
-        self.ask("create_replay", move |tables, now| tables.create_replay(&replay, now)).await
+    async fn create_replay(&self, replay: NewReplay, entry: AuditEntry) -> Result<ReplayId, StoreError> {
+        self.ask("create_replay", move |tables, now| tables.create_replay(&replay, entry, now)).await
     }
 
     async fn add_items(&self, replay: ReplayId, parts: &[NewPart], items: &[NewItem]) -> Result<(), StoreError> {
@@ -55,7 +63,13 @@ impl ReplayStore for StoreOf {
     }
 
     async fn change_replay(&self, change: ReplayChange) -> Result<bool, StoreError> {
-        self.ask("change_replay", move |tables, now| tables.change_replay(&change, now)).await
+        let (diary, person) = (self.store.diary.clone(), self.worker);
+        self.ask("change_replay", move |tables, now| {
+            let done = tables.change_replay(&change, now);
+            diary.note(|| format!("p{person} makes replay {} {}: {done}", change.replay, change.state.name()));
+            done
+        })
+        .await
     }
 
     async fn replay_counts(&self) -> Result<Vec<(ReplayState, u64)>, StoreError> {

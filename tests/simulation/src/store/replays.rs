@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use testmo_courier::batch::BatchKey;
 use testmo_courier::batch::replay::{ItemOutcome, Window};
+use testmo_courier::store::audit::{AuditAction, AuditEntry, AuditSubject};
 use testmo_courier::store::ledger::Commit;
 use testmo_courier::store::replays::{
     EndedItem, ItemStart, NewItem, NewPart, NewReplay, PartProgress, ReplayChange, ReplayId, ReplayState, ReplayStep,
@@ -13,16 +15,17 @@ use testmo_courier::store::shelf::{Action, OperatorAction, ShelfId, ShelvedUntil
 
 use super::shelf::is_same;
 use super::tables::{ShelfRow, Tables, after};
+use crate::mutation::Mutation;
 
 /// A replay.
 #[derive(Debug)]
 pub(crate) struct Replay {
     pub(crate) state: ReplayState,
     pub(crate) epoch: i64,
-    owner: String,
-    per_minute: Option<u32>,
-    created_at: i64,
-    ended_at: Option<i64>,
+    pub(super) new: NewReplay,
+    pub(super) summary: Option<String>,
+    pub(super) created_at: i64,
+    pub(super) ended_at: Option<i64>,
     holder: Option<String>,
     lease_until: Option<i64>,
     pub(crate) why: Option<String>,
@@ -39,6 +42,21 @@ pub(crate) enum ItemState {
     Counted,
 }
 
+/// What happened to replays and to entries of the shelf, for the checks.
+#[derive(Clone, Debug)]
+pub(crate) enum Note {
+    /// A replay got a state.
+    Became(ReplayId, ReplayState),
+    /// An entry was started that people had changed this often, when so many more of its part could be started.
+    Started { start: ItemStart, entry: ShelfId, person_epoch: i64, room: u64 },
+    /// An entry was passed over.
+    Passed { replay: ReplayId, place: u64, at: i64 },
+    /// An entry was replayed alone, edited, discarded or restored, by the worker or the person with this number.
+    Acted { by: u64, action: AuditAction, entry: ShelfId, at: i64 },
+    /// A message was edited that had this fingerprint; a dead one waits until it is replayed.
+    Edited { entry: ShelfId, batch: BatchKey, before: String, was_dead: bool },
+}
+
 /// An entry of a replay.
 #[derive(Debug)]
 pub(crate) struct Item {
@@ -50,13 +68,13 @@ pub(crate) struct Item {
 }
 
 impl Tables {
-    pub(crate) fn create_replay(&mut self, new: &NewReplay, now: i64) -> ReplayId {
+    pub(crate) fn create_replay(&mut self, new: &NewReplay, entry: AuditEntry, now: i64) -> ReplayId {
         let id = ReplayId(self.replays.last_key_value().map_or(1, |(id, _)| id.0 + 1));
         let replay = Replay {
             state: ReplayState::Planning,
             epoch: 1,
-            owner: new.owner.clone(),
-            per_minute: new.per_minute,
+            new: new.clone(),
+            summary: None,
             created_at: now,
             ended_at: None,
             holder: None,
@@ -66,6 +84,9 @@ impl Tables {
             items: BTreeMap::new(),
         };
         self.replays.insert(id, replay);
+        self.journal.push(Note::Became(id, ReplayState::Planning));
+        let subject = AuditSubject { name: format!("replay {id}"), ..entry.subject.clone() };
+        self.audit.push(AuditEntry { subject, ..entry });
         id
     }
 
@@ -92,6 +113,9 @@ impl Tables {
         };
         (replay.state, replay.why) = (change.state, change.why.clone());
         replay.epoch += 1;
+        replay.summary = change.summary.clone().or(replay.summary.take());
+        self.journal.push(Note::Became(change.replay, change.state));
+        self.audit.extend(change.audit.clone());
         (replay.holder, replay.lease_until) = (None, None);
         if change.state == ReplayState::Cancelled {
             replay.ended_at = Some(now);
@@ -115,11 +139,15 @@ impl Tables {
             let is_held = replay.lease_until.is_some_and(|until| until > now);
             replay.state == ReplayState::Running && (!is_held || replay.holder.as_deref() == Some(holder))
         };
+        let ignores_stops = self.has(Mutation::IgnoreStops);
         let free = self.replays.iter_mut().filter(|(_, replay)| is_free(replay));
         let leased = free.take(usize::try_from(most).unwrap_or(usize::MAX)).map(|(id, replay)| {
             (replay.holder, replay.lease_until) = (Some(holder.to_owned()), Some(after(now, lease)));
+            for part in replay.parts.values_mut().filter(|part| ignores_stops && part.window.is_stopped()) {
+                part.window = Window::new(part.left());
+            }
             let parts = replay.parts.values().filter(|part| part.batches > part.counted + part.passed);
-            let (epoch, owner, per_minute) = (replay.epoch, replay.owner.clone(), replay.per_minute);
+            let (epoch, owner, per_minute) = (replay.epoch, replay.new.owner.clone(), replay.new.per_minute);
             RunningReplay { id: *id, epoch, owner, per_minute, parts: parts.cloned().collect() }
         });
         leased.collect()
@@ -157,22 +185,28 @@ impl Tables {
     }
 
     pub(crate) fn advance(&mut self, step: &ReplayStep, now: i64) -> bool {
+        self.mark_counted_apart();
         let Some(replay) = self.replays.get_mut(&step.replay) else { return false };
         let is_held = replay.holder.as_deref() == Some(step.holder.as_str()) && replay.state == ReplayState::Running;
         if replay.epoch != step.epoch || !is_held {
             return false;
         }
-        if let Some((state, why)) = &step.state {
+        let ignores_stops = self.mutation == Some(Mutation::IgnoreStops);
+        let goes_on = |state| ignores_stops && state == ReplayState::Paused;
+        if let Some((state, why)) = step.state.as_ref().filter(|(state, _)| !goes_on(*state)) {
             (replay.state, replay.why) = (*state, why.clone());
             replay.epoch += 1;
             replay.ended_at = replay.ended_at.or((*state == ReplayState::Done).then_some(now));
+            self.journal.push(Note::Became(step.replay, *state));
+            self.audit.extend(step.audit.iter().cloned());
         }
         for part in &step.parts {
             if let Some(stored) = replay.parts.get_mut(&part.part) {
                 *stored = PartProgress { started: stored.started, ..part.clone() };
             }
         }
-        for place in &step.counted {
+        let counts_apart = self.mutation == Some(Mutation::CountApart);
+        for place in step.counted.iter().filter(|_| !counts_apart) {
             if let Some(item) = replay.items.get_mut(place).filter(|item| item.state == ItemState::Ended) {
                 item.state = ItemState::Counted;
             }
@@ -180,9 +214,27 @@ impl Tables {
         for end in &step.passed {
             if let Some(item) = replay.items.get_mut(&end.place).filter(|item| item.state == ItemState::Waiting) {
                 (item.state, item.outcome) = (ItemState::Counted, Some(end.outcome));
+                self.journal.push(Note::Passed { replay: step.replay, place: end.place, at: now });
             }
         }
+        if counts_apart {
+            self.counted_apart.extend(step.counted.iter().map(|place| (self.caller, step.replay, *place)));
+        }
         true
+    }
+
+    /// Marks what a worker has counted, as if it did so in a call of its own: marks of a worker that is gone are lost.
+    pub(crate) fn mark_counted_apart(&mut self) {
+        let (mine, others) =
+            std::mem::take(&mut self.counted_apart).into_iter().partition(|mark| mark.0 == self.caller);
+        self.counted_apart = others;
+        let mine: Vec<(u64, ReplayId, u64)> = mine;
+        for (_, id, place) in mine {
+            let item = self.replays.get_mut(&id).and_then(|replay| replay.items.get_mut(&place));
+            if let Some(item) = item.filter(|item| item.state == ItemState::Ended) {
+                item.state = ItemState::Counted;
+            }
+        }
     }
 
     pub(crate) fn replay_counts(&self) -> Vec<(ReplayState, u64)> {
@@ -217,11 +269,24 @@ impl Tables {
         let waits = replay.items.get(&start.place).is_some_and(|item| item.state == ItemState::Waiting);
         let is_running = replay.state == ReplayState::Running && replay.epoch == start.epoch;
         let is_held = replay.holder.as_deref() == Some(start.holder.as_str());
-        is_running && is_held && waits && row.replay.is_none() && row.person_epoch == start.person_epoch
+        let is_as_planned = row.person_epoch == start.person_epoch || self.has(Mutation::StartChanged);
+        (is_running || self.has(Mutation::StartPaused)) && is_held && waits && row.replay.is_none() && is_as_planned
     }
 
-    pub(super) fn mark_started(&mut self, start: &ItemStart) {
+    /// Returns how often a worker believes that people have changed an entry: as often as when it was planned, if it is to
+    /// ignore what they did since.
+    pub(super) fn believed_person_epoch(&self, entry: ShelfId, person_epoch: i64) -> i64 {
+        let is_running = |replay: &&Replay| replay.state == ReplayState::Running;
+        let items = self.replays.values().filter(is_running).flat_map(|replay| replay.items.values());
+        let planned = items.filter(|item| item.entry == entry && item.state == ItemState::Waiting);
+        let planned = planned.map(|item| item.planned.person_epoch).next();
+        if self.has(Mutation::StartChanged) { planned.unwrap_or(person_epoch) } else { person_epoch }
+    }
+
+    pub(super) fn mark_started(&mut self, start: &ItemStart, entry: ShelfId, person_epoch: i64) {
         let Some(replay) = self.replays.get_mut(&start.replay) else { return };
+        let room = replay.parts.get(&start.part).map_or(0, |part| part.window.allowed(part.under_way()));
+        self.journal.push(Note::Started { start: start.clone(), entry, person_epoch, room });
         if let Some(item) = replay.items.get_mut(&start.place) {
             item.state = ItemState::Started;
         }

@@ -6,12 +6,14 @@ use std::time::Duration;
 use testmo_courier::batch::message::case_count::cases_of;
 use testmo_courier::batch::verdict::FAILING;
 use testmo_courier::batch::{BatchKey, Reason, TenantId};
+use testmo_courier::store::audit::AuditAction;
 use testmo_courier::store::replays::ReplayId;
 use testmo_courier::store::shelf::{
     Action, DueTenant, OperatorAction, ShelfAge, ShelfAges, ShelfCount, ShelfId, ShelfIdentity, ShelfState, Shelved,
     ShelvedUntil, Shelving,
 };
 
+use super::replays::Note;
 use super::tables::{ShelfRow, Tables, after, is_of, tenant_of};
 use crate::mutation::Mutation;
 
@@ -88,6 +90,13 @@ impl Tables {
     }
 
     pub(crate) fn handle(&mut self, operator_action: &OperatorAction, now: i64) {
+        if operator_action.item.is_none() {
+            let action = match operator_action.action {
+                Action::Discard => AuditAction::DiscardEntry,
+                Action::Replay => AuditAction::ReplayEntry,
+            };
+            self.journal.push(Note::Acted { by: self.caller, action, entry: operator_action.id, at: now });
+        }
         match operator_action.action {
             Action::Discard => {
                 self.shelf.remove(&operator_action.id.0);
@@ -98,6 +107,7 @@ impl Tables {
                 (row.state, row.due_at, row.lease_until) = (ShelfState::Parked, now, None);
                 (row.content.parks, row.content.failing_since) = (0, None);
                 row.content.until = ShelvedUntil::After(Duration::ZERO);
+                let person_epoch = row.person_epoch;
                 row.person_epoch += 1;
                 row.replay = operator_action.item.as_ref().map(|item| item.replay);
                 if row.content.reason == Reason::CrashLoop {
@@ -110,7 +120,7 @@ impl Tables {
                     batch.get_or_insert_with(|| key.batch.clone());
                 }
                 if let Some(item) = &operator_action.item {
-                    self.mark_started(item);
+                    self.mark_started(item, operator_action.id, person_epoch);
                 }
             }
         }

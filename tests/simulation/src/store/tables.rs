@@ -6,6 +6,7 @@ use testmo_courier::account::Throttle;
 use testmo_courier::batch::written::{CaseIdentity, WrittenCase};
 use testmo_courier::batch::{BatchKey, TenantId};
 use testmo_courier::store::accounts::LaneOverride;
+use testmo_courier::store::audit::AuditEntry;
 use testmo_courier::store::connections::ConnectionRow;
 use testmo_courier::store::folders::{CreateRequests, KnownFolder};
 use testmo_courier::store::history::HistoryEntry;
@@ -15,7 +16,7 @@ use testmo_courier::store::outbox::OutboxEvent;
 use testmo_courier::store::replays::ReplayId;
 use testmo_courier::store::shelf::{ShelfId, ShelfIdentity, ShelfState, Shelving};
 
-use super::replays::Replay;
+use super::replays::{Note, Replay};
 use crate::mutation::Mutation;
 
 /// A folder to be created: account, project, parent, folded name.
@@ -56,6 +57,12 @@ pub(crate) struct Tables {
     pub(crate) rate_limit_pauses: Vec<RateLimitPause>,
     /// Every permit for a request that needs no claim, in order.
     pub(crate) permits: Vec<Permitted>,
+    /// What happened to replays and to entries of the shelf, in order.
+    pub(crate) journal: Vec<Note>,
+    /// What was kept of it, in order.
+    pub(crate) audit: Vec<AuditEntry>,
+    /// What workers have counted and not marked yet, if they are to do this apart: by worker, replay and place.
+    pub(crate) counted_apart: Vec<(u64, ReplayId, u64)>,
     /// The workers that run.
     pub(crate) alive: BTreeSet<u64>,
     /// Who makes the present call; 0 is nobody of the workers.
@@ -200,7 +207,6 @@ pub(crate) fn after(now: i64, wait: std::time::Duration) -> i64 {
     now.saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX))
 }
 
-/// Whose something on the shelf is, as far as known.
 /// Whether something on the shelf belongs to a batch.
 pub(crate) fn is_of(identity: &ShelfIdentity, key: &BatchKey) -> bool {
     match identity {
@@ -211,6 +217,7 @@ pub(crate) fn is_of(identity: &ShelfIdentity, key: &BatchKey) -> bool {
     }
 }
 
+/// Whose something on the shelf is, as far as known.
 pub(crate) fn tenant_of(identity: &ShelfIdentity) -> Option<&TenantId> {
     match identity {
         ShelfIdentity::Batch(key, _) => Some(&key.tenant),

@@ -52,7 +52,9 @@ impl Course {
     pub(crate) fn draw(weather: &Weather, config: &config::Testmo, purpose: Purpose) -> Self {
         let rates = weather.rates();
         let rate = if purpose == Purpose::Creates { rates.create } else { rates.read };
-        let latency = if weather.is_calm() {
+        let latency = if let Some(takes) = rates.request_takes {
+            takes
+        } else if weather.is_calm() {
             weather.ms(5..20)
         } else if weather.chance(rates.slow) {
             weather.ms(1_000..millis(config.request_timeout) - 1)
