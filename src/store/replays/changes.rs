@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::super::sql::{self, Bound, Columns, Transaction};
+use serde_json::{Value, json};
+
+use super::super::sql::{self, Bound, Columns, Dialect, Kind, Transaction};
 use super::super::{Store, StoreError, audit};
 use super::lease::part;
 use super::{ReplayChange, ReplayId, ReplayState};
@@ -62,17 +64,29 @@ async fn count_all(conn: &mut sqlx::AnyConnection, replay: ReplayId) -> Result<(
     Ok(())
 }
 
+/// Gives parts of the replay `$2` new windows.
+pub(in crate::store) fn windows_statement(dialect: Dialect) -> String {
+    format!(
+        "UPDATE replay_parts SET known = r.known_now, why = NULL FROM {} WHERE replay_parts.replay = $2 \
+         AND replay_parts.part = r.part_no",
+        dialect.rows(&[("part_no", Kind::Int), ("known_now", Kind::Text)])
+    )
+}
+
 /// Gives each part of a replay an empty window, whose canary is sized by what the part has left.
 async fn begin_again(conn: &mut sqlx::AnyConnection, replay: ReplayId) -> Result<(), StoreError> {
     let sql = "SELECT * FROM replay_parts WHERE replay = $1 AND batches > counted + passed ORDER BY part";
+    let mut windows: Vec<Value> = Vec::new();
     for row in sql::fetch(conn, sql, vec![Bound::Int(replay.0)]).await? {
         let part = part(&row)?;
         let window = crate::batch::json_of(&Window::new(part.left()));
-        let sql = "UPDATE replay_parts SET known = $3, why = NULL WHERE replay = $1 AND part = $2";
-        let bounds = vec![Bound::Int(replay.0), Bound::Int(row.int("part")?), Bound::Text(window)];
-        sql::execute(conn, sql, bounds).await?;
+        windows.push(json!({"part_no": part.part, "known_now": window}));
     }
-    Ok(())
+    if windows.is_empty() {
+        return Ok(());
+    }
+    let bounds = vec![Bound::from(windows.as_slice()), Bound::Int(replay.0)];
+    sql::execute(conn, windows_statement(Dialect::of(conn)), bounds).await.map(drop)
 }
 
 impl ReplayState {

@@ -23,6 +23,10 @@ pub(in crate::store) fn lease_statement(dialect: Dialect) -> String {
     )
 }
 
+/// Reads up to `$3` running replays that `$1` may lease at `$2`.
+pub(in crate::store) const RUNNING: &str = "SELECT id, epoch, owner, per_minute, holder, lease_until FROM replays \
+    WHERE state = 'running' AND (holder = $1 OR lease_until IS NULL OR lease_until <= $2) ORDER BY id LIMIT $3";
+
 /// Reads the parts of replays that are not finished.
 pub(in crate::store) fn parts_statement(dialect: Dialect) -> String {
     format!(
@@ -39,11 +43,40 @@ impl Store {
         lease: Duration,
         most: u32,
     ) -> Result<Vec<RunningReplay>, StoreError> {
-        // Most of the time there is none, and nothing has to be written to see that.
-        let sql = "SELECT id FROM replays WHERE state = 'running' LIMIT 1";
-        if sql::fetch(&mut *self.reading().await?, sql, vec![]).await?.is_empty() {
-            return Ok(Vec::new());
+        let mut running = match self.held(holder, lease, most).await? {
+            Some(held) => held,
+            None => self.lease_again(holder, lease, most).await?,
+        };
+        if running.is_empty() {
+            return Ok(running);
         }
+        let mut parts = parts_of(&mut *self.reading().await?, &running).await?;
+        for replay in &mut running {
+            replay.parts = parts.remove(&replay.id).unwrap_or_default();
+        }
+        Ok(running)
+    }
+
+    /// Returns the running replays if there is none, or if nothing has to be written because `holder` has all of them for most
+    /// of a lease: a replay is gone on with after each outcome.
+    async fn held(&self, holder: &str, lease: Duration, most: u32) -> Result<Option<Vec<RunningReplay>>, StoreError> {
+        let (mut conn, now) = self.reading_at().await?;
+        let long = now.saturating_add(i64::try_from(lease.as_millis()).unwrap_or(i64::MAX) / 3 * 2);
+        let bounds = vec![Bound::Text(holder.into()), Bound::Int(now), Bound::Int(i64::from(most))];
+        let rows = sql::fetch(&mut conn, RUNNING, bounds).await?;
+        let is_held = |row: &AnyRow| -> Result<bool, StoreError> {
+            let until = row.maybe_int("lease_until")?;
+            Ok(row.maybe_text("holder")?.as_deref() == Some(holder) && until.is_some_and(|until| until > long))
+        };
+        for row in &rows {
+            if !is_held(row)? {
+                return Ok(None);
+            }
+        }
+        rows.iter().map(running).collect::<Result<_, _>>().map(Some)
+    }
+
+    async fn lease_again(&self, holder: &str, lease: Duration, most: u32) -> Result<Vec<RunningReplay>, StoreError> {
         let mut transaction = Transaction::begin(&self.writers, &self.clock).await?;
         let now = transaction.now;
         let until = now.saturating_add(i64::try_from(lease.as_millis()).unwrap_or(i64::MAX));
@@ -51,12 +84,8 @@ impl Store {
         let bounds = vec![Bound::Text(holder.into()), Bound::Int(until), Bound::Int(now), Bound::Int(i64::from(most))];
         let rows = sql::fetch(conn, lease_statement(Dialect::of(conn)), bounds).await?;
         let mut running: Vec<RunningReplay> = rows.iter().map(running).collect::<Result<_, _>>()?;
-        running.sort_by_key(|replay| replay.id);
-        let mut parts = parts_of(conn, &running).await?;
         transaction.commit().await?;
-        for replay in &mut running {
-            replay.parts = parts.remove(&replay.id).unwrap_or_default();
-        }
+        running.sort_by_key(|replay| replay.id);
         Ok(running)
     }
 }

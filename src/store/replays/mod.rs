@@ -23,6 +23,8 @@ use super::StoreError;
 use super::audit::AuditEntry;
 use super::shelf::{ShelfId, Shelved};
 
+#[cfg(test)]
+pub(super) use self::changes::windows_statement;
 pub use self::list::{ItemFilter, ReplayItem, ReplayRow};
 pub use self::model::{
     EndedItem, ItemEnd, NewItem, NewPart, NewReplay, PartProgress, ReplayChange, ReplayState, ReplayStep,
