@@ -181,9 +181,10 @@ fn state(order: &LaneOverride) -> Value {
 /// Counts what waits on the shelf for the tenants of some connections.
 async fn waiting(store: &Store, connections: &[ConnectionRow]) -> Result<Waiting, StoreError> {
     let mut all = Waiting::default();
-    for row in connections {
-        let Waiting { batches, since } = store.waiting_of(&row.tenant).await?;
+    let tenants: Vec<&TenantId> = connections.iter().map(|row| &row.tenant).collect();
+    for Waiting { batches, is_more, since } in store.waiting_of_each(&tenants).await?.into_values() {
         all.batches += batches;
+        all.is_more |= is_more;
         all.since = [all.since, since].into_iter().flatten().min();
     }
     Ok(all)

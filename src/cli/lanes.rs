@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use serde_json::Value;
 use testmo_courier::app::actor::Actor;
+use testmo_courier::app::connections::batches_wait;
 use testmo_courier::app::lanes::{self, Closure, LaneOrder, LaneOverride, Ordered, Waiting};
 use testmo_courier::app::store_now;
 use testmo_courier::app::time::relative;
@@ -17,7 +18,7 @@ use super::failure::Failure;
 use super::health::{address_of, get};
 use super::open::{configuration, store};
 use super::output::Output;
-use super::table::{Form, List, counted};
+use super::table::{Form, List};
 use super::time_format::{absolute, both};
 use super::waiting;
 
@@ -150,7 +151,7 @@ fn answer(Ordered { order, opened, waiting, closed }: &Ordered, now: i64) -> Vec
 /// Says how much waits for a lane that was resumed.
 fn behind(waiting: Waiting, is_open: bool, now: i64) -> String {
     let Some(since) = waiting.since else { return "Nothing on the shelf waits to be sent automatically.".into() };
-    let batches = counted(waiting.batches, "batch waits", "batches wait");
+    let batches = batches_wait(&waiting);
     let then = if is_open { "; a running worker sends what is due as it has room" } else { "" };
     format!("{batches} for it on the shelf, the oldest since {}{then}.", both(since, now))
 }
@@ -335,7 +336,8 @@ mod tests {
             Closure::Unverified("acme".parse().unwrap()),
         ];
         let order = || LaneOverride { lane: lane.clone(), paused: false, most: None };
-        let waiting = |batches| Some(Waiting { batches, since: (batches > 0).then_some(NOW - 7_200_000) });
+        let waiting =
+            |batches| Some(Waiting { batches, is_more: false, since: (batches > 0).then_some(NOW - 7_200_000) });
         let mut said = answer(&Ordered { order: order(), opened: false, waiting: waiting(1), closed }, NOW);
         said.extend(answer(&Ordered { order: order(), opened: true, waiting: waiting(7), closed: vec![] }, NOW));
         said.extend(answer(&Ordered { order: order(), opened: false, waiting: waiting(0), closed: vec![] }, NOW));

@@ -12,7 +12,7 @@ use super::sql::Dialect;
 /// One migration: its version, what it does, and its script.
 type Step = (i64, &'static str, &'static str);
 
-const SQLITE: [Step; 29] = [
+const SQLITE: [Step; 30] = [
     (1, "tables", include_str!("migrations/sqlite/01_tables.sql")),
     (2, "pruning", include_str!("migrations/sqlite/02_pruning.sql")),
     (3, "account_throttle", include_str!("migrations/sqlite/03_account_throttle.sql")),
@@ -42,9 +42,10 @@ const SQLITE: [Step; 29] = [
     (29, "discarded", include_str!("migrations/sqlite/29_discarded.sql")),
     (30, "replays", include_str!("migrations/sqlite/30_replays.sql")),
     (31, "groups", include_str!("migrations/sqlite/31_groups.sql")),
+    (34, "lists", include_str!("migrations/sqlite/34_lists.sql")),
 ];
 
-const POSTGRES: [Step; 28] = [
+const POSTGRES: [Step; 29] = [
     (1, "tables", include_str!("migrations/postgres/01_tables.sql")),
     (2, "pruning", include_str!("migrations/postgres/02_pruning.sql")),
     (3, "account_throttle", include_str!("migrations/postgres/03_account_throttle.sql")),
@@ -73,6 +74,7 @@ const POSTGRES: [Step; 28] = [
     (29, "discarded", include_str!("migrations/postgres/29_discarded.sql")),
     (30, "replays", include_str!("migrations/postgres/30_replays.sql")),
     (31, "groups", include_str!("migrations/postgres/31_groups.sql")),
+    (34, "lists", include_str!("migrations/postgres/34_lists.sql")),
 ];
 
 fn steps(dialect: Dialect) -> &'static [Step] {

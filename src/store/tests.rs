@@ -49,5 +49,6 @@ mod files;
 mod groups;
 mod growth;
 mod held_files;
+mod lists;
 mod search;
 mod unwritable;

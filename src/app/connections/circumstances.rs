@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use super::status::{Circumstances, Status};
-use crate::account::Throttle;
 use crate::batch::TenantId;
 use crate::store::accounts::{LaneOverride, LaneSelector};
 use crate::store::connections::ConnectionRow;
@@ -15,13 +14,7 @@ use crate::store::{AccountStore, Store, StoreError, StoreHealth};
 /// # Errors
 /// When the store does not answer.
 pub async fn status(store: &Store, row: &ConnectionRow) -> Result<Status, StoreError> {
-    let around = Circumstances {
-        paused: pause_of(row, &store.lane_overrides().await?),
-        throttle: throttle(store, &row.origin).await?,
-        waiting: store.waiting_of(&row.tenant).await?,
-        held: store.held_of(&row.tenant).await?,
-    };
-    Ok(Status::of(row, &around, store.now()))
+    Ok(statuses(store, std::slice::from_ref(row)).await?.remove(0))
 }
 
 /// Decides the states of connections as they are now, in their order.
@@ -29,11 +22,8 @@ pub async fn status(store: &Store, row: &ConnectionRow) -> Result<Status, StoreE
 /// # Errors
 /// When the store does not answer.
 pub async fn statuses(store: &Store, rows: &[ConnectionRow]) -> Result<Vec<Status>, StoreError> {
-    let mut waiting = HashMap::new();
-    for row in rows {
-        waiting.insert(row.tenant.clone(), store.waiting_of(&row.tenant).await?);
-    }
-    statuses_with(store, rows, &waiting).await
+    let tenants: Vec<&TenantId> = rows.iter().map(|row| &row.tenant).collect();
+    statuses_with(store, rows, &store.waiting_of_each(&tenants).await?).await
 }
 
 /// Decides the states of connections, in their order, where what waits for their tenants is known.
@@ -43,20 +33,17 @@ pub(in crate::app) async fn statuses_with(
     waiting: &HashMap<TenantId, Waiting>,
 ) -> Result<Vec<Status>, StoreError> {
     let orders = store.lane_overrides().await?;
-    let mut throttles: HashMap<&str, Throttle> = HashMap::new();
-    let mut statuses = Vec::new();
+    let throttles = store.throttles(rows.iter().map(|row| row.origin.as_str()).collect()).await?;
+    // Only what is retried automatically can be held.
+    let waits = |row: &&ConnectionRow| waiting.get(&row.tenant).is_some_and(|waiting| waiting.batches > 0);
+    let tenants: Vec<&TenantId> = rows.iter().filter(waits).map(|row| &row.tenant).collect();
+    let mut held = store.held_of_each(&tenants).await?;
+    let mut statuses = Vec::with_capacity(rows.len());
     for row in rows {
-        if !throttles.contains_key(row.origin.as_str()) {
-            throttles.insert(&row.origin, throttle(store, &row.origin).await?);
-        }
         let waiting = waiting.get(&row.tenant).copied().unwrap_or_default();
-        let around = Circumstances {
-            paused: pause_of(row, &orders),
-            throttle: throttles.get(row.origin.as_str()).cloned().unwrap_or_default(),
-            waiting,
-            // Only what is retried automatically can be held.
-            held: if waiting.batches == 0 { Vec::new() } else { store.held_of(&row.tenant).await? },
-        };
+        let held = held.remove(&row.tenant).unwrap_or_default();
+        let throttle = throttles.get(&row.origin).cloned().unwrap_or_default();
+        let around = Circumstances { paused: pause_of(row, &orders), throttle, waiting, held };
         statuses.push(Status::of(row, &around, store.now()));
     }
     Ok(statuses)
@@ -68,14 +55,6 @@ fn pause_of(row: &ConnectionRow, orders: &[LaneOverride]) -> Option<LaneSelector
         LaneSelector::Account(account) => *account == row.origin,
     };
     orders.iter().find(|order| order.paused && stops(&order.lane)).map(|order| order.lane.clone())
-}
-
-/// Returns what is known of an account; nothing if this version cannot read it, which the store reports itself.
-async fn throttle(store: &Store, account: &str) -> Result<Throttle, StoreError> {
-    match store.throttle(account).await {
-        Err(StoreError::Unreadable(_)) => Ok(Throttle::default()),
-        known => known,
-    }
 }
 
 /// Counts what waits on the shelf for a tenant, and says since when.

@@ -16,6 +16,6 @@ pub use self::circumstances::{status, statuses, waiting};
 pub use self::draft::{NotRead, draft};
 pub use self::lookup::{ConnectionError, KnownNames, connection, known_names, list, meant_by, names, page, similar_to};
 pub use self::state_tag::state_tag;
-pub use self::status::{Circumstances, Status, StatusLight, days_until_expiry};
+pub use self::status::{Circumstances, Status, StatusLight, batches_wait, days_until_expiry};
 pub use crate::batch::render::mapping_spec::MappingSpec;
 pub use crate::store::connections::{ConnectionRow, Verification};

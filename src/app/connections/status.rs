@@ -223,13 +223,19 @@ fn waiting(row: &ConnectionRow, around: &Circumstances, now: i64) -> Remark {
     let since = around.waiting.since?;
     let is_long = now.saturating_sub(since) > LONG_WAIT;
     let light = if is_long { StatusLight::Amber } else { StatusLight::Green };
-    let batches = counted(around.waiting.batches, "batch waits", "batches wait");
+    let batches = batches_wait(&around.waiting);
     let then = if row.is_verified() && around.paused.is_none() { " to be sent automatically" } else { "" };
     let tenant = &row.tenant;
     let arrived = relative(since, now);
     let remark =
         format!("{batches}{then}, the oldest arrived {arrived}: `testmo-courier shelf list --tenant {tenant}`");
     Some((light, remark))
+}
+
+/// Says how many batches wait.
+pub fn batches_wait(waiting: &Waiting) -> String {
+    let batches = counted(waiting.batches, "batch waits", "batches wait");
+    if waiting.is_more { format!("more than {batches}") } else { batches }
 }
 
 /// Says that a probe has left a case in Testmo, or may have.

@@ -25,8 +25,10 @@ pub struct StatusView {
     last_success_at: Option<String>,
     api_key_expires_on: Option<String>,
     api_key_days_left: Option<i32>,
-    /// How many batches wait on the shelf and are retried automatically.
+    /// How many batches wait on the shelf and are retried automatically, of at most 10,000.
     waiting_batches: usize,
+    /// Whether all of them are counted.
+    waiting_is_complete: bool,
     /// When the oldest of them arrived.
     waiting_since: Option<String>,
 }
@@ -49,6 +51,7 @@ impl StatusView {
             api_key_expires_on: row.expires_on.clone(),
             api_key_days_left: days_until_expiry(row, day_of(now)),
             waiting_batches: waiting.batches,
+            waiting_is_complete: !waiting.is_more,
             waiting_since: waiting.since.and_then(rfc3339),
         }
     }
@@ -66,6 +69,7 @@ impl StatusView {
             api_key_expires_on: None,
             api_key_days_left: None,
             waiting_batches: waiting.batches,
+            waiting_is_complete: !waiting.is_more,
             waiting_since: waiting.since.and_then(rfc3339),
         }
     }

@@ -7,6 +7,7 @@ use testmo_courier::app::connections::probe::Finding;
 use testmo_courier::app::connections::{
     ConnectionRow, Status, Verification, connection, known_names, names, status, waiting,
 };
+use testmo_courier::app::lanes::Waiting;
 use testmo_courier::app::shelf::ShelfCommand;
 use testmo_courier::app::time::day_of;
 use testmo_courier::app::view::ConnectionView;
@@ -36,8 +37,8 @@ pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut O
     if arguments.json {
         return out.json(&ConnectionView::of(&row, &status, store_now(&store)));
     }
-    let waiting = waiting(&store, &row.tenant).await?.batches;
-    out.text(&described(&row, &status, waiting, &store))?;
+    let waiting = waiting(&store, &row.tenant).await?;
+    out.text(&described(&row, &status, &waiting, &store))?;
     let mut mappings = vec![("mapping", serde_json::to_string_pretty(&row.mapping))];
     match &row.resolved {
         Some(resolved) if row.mapping != resolved.clone().into() => {
@@ -52,7 +53,7 @@ pub(crate) async fn execute(arguments: Arguments, files: &[PathBuf], out: &mut O
     Ok(())
 }
 
-fn described(row: &ConnectionRow, status: &Status, waiting: usize, store: &Store) -> String {
+fn described(row: &ConnectionRow, status: &Status, waiting: &Waiting, store: &Store) -> String {
     let now = store_now(store);
     let today = day_of(now);
     let at = |time: Option<i64>| time.map_or_else(|| "never".into(), |at| both(at, now));
@@ -69,7 +70,7 @@ fn described(row: &ConnectionRow, status: &Status, waiting: usize, store: &Store
         ("verified", at(row.verified_at)),
         ("last checked", at(row.checked_at)),
         ("last success", row.last_success_at.map_or_else(|| "no batch yet".into(), |at| both(at, now))),
-        ("waiting", format!("{waiting} on the shelf")),
+        ("waiting", format!("{}{} on the shelf", if waiting.is_more { "more than " } else { "" }, waiting.batches)),
     ];
     lines.splice(2..2, status.remarks.iter().map(|remark| ("note", remark.clone())));
     match &row.finding {

@@ -6,7 +6,7 @@ mod opening;
 mod overrides;
 mod states;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -97,6 +97,18 @@ impl AccountStore for Store {
 }
 
 impl Store {
+    /// Returns what is known of some accounts; one that this version cannot read counts as not known, and is noted.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn throttles(&self, accounts: BTreeSet<&str>) -> Result<HashMap<String, Throttle>, StoreError> {
+        let mut known = AccountStates::throttles_of(&mut *self.reading().await?, accounts).await?;
+        for row in std::mem::take(&mut known.unreadable).into_values() {
+            self.unreadable.skip::<()>([Err(StoreError::Unreadable(row))])?;
+        }
+        Ok(known.throttles.into_iter().collect())
+    }
+
     async fn take_probe(&self, account: &str, lease: Duration) -> Result<Permit, StoreError> {
         let mut transaction = Transaction::begin(&self.writers, &self.clock).await?;
         let now = transaction.now;

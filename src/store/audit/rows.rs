@@ -168,13 +168,23 @@ pub(in crate::store) fn forgetting_statement(dialect: Dialect) -> String {
 pub(in crate::store) fn page_statement(filter: &AuditFilter, most: u32) -> (String, Vec<Bound>) {
     let text = |text: &str| Bound::Text(text.to_owned());
     let mut conditions = Conditions::default()
-        .maybe("tenant_id =", filter.tenant.as_ref().map(|tenant| text(tenant.as_str())))
         .maybe("batch_id =", filter.batch.as_ref().map(|batch| text(batch.as_str())))
-        .maybe("actor =", filter.actor.as_deref().map(text))
-        .maybe("action =", filter.action.map(|action| text(action.name())))
         .maybe("subject =", filter.subject.as_deref().map(text))
         .maybe("at >=", filter.since.map(Bound::Int))
         .maybe("at <", filter.until.map(Bound::Int));
+    // An index begins with the first of these that a filter has, and answers the others.
+    let mut is_chosen = filter.subject.is_some() && filter.batch.is_none();
+    for (column, value) in [
+        ("tenant_id", filter.tenant.as_ref().map(|tenant| text(tenant.as_str()))),
+        ("actor", filter.actor.as_deref().map(text)),
+        ("action", filter.action.map(|action| text(action.name()))),
+    ] {
+        let Some(value) = value else { continue };
+        let value = conditions.parameter(value);
+        let comparison = if is_chosen { format!("BETWEEN {value} AND {value}") } else { format!("= {value}") };
+        conditions = conditions.fixed(&format!("{column} {comparison}"));
+        is_chosen = true;
+    }
     if let Some((at, id)) = filter.behind {
         let (at, id) = (conditions.parameter(Bound::Int(at)), conditions.parameter(Bound::Int(id.0)));
         conditions = conditions.fixed(&format!("(at, id) < ({at}, {id})"));

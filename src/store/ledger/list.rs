@@ -139,6 +139,8 @@ pub(in crate::store) fn list_statement(
     // One bound, as with two of them SQLite takes another index.
     let reached = after.map(|place| place.first_seen_at.saturating_add(1));
     let until = reached.into_iter().chain(filter.until).min();
+    // Without any bound it sorts the whole table.
+    let until = until.or(filter.since.is_none().then_some(i64::MAX));
     let mut conditions = conditions(&BatchFilter { until, ..filter.clone() });
     if let Some(BatchPlace { first_seen_at, key }) = after {
         let at = conditions.parameter(Bound::Int(*first_seen_at));

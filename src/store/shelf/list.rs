@@ -2,8 +2,9 @@
 
 use sqlx::any::AnyRow;
 
-use super::super::sql::{self, Bound, Columns, Conditions, Dialect};
+use super::super::sql::{self, Bound, Columns, Dialect};
 use super::super::{Store, StoreError, StoreHealth};
+use super::conditions::{are_few, conditions};
 use super::read::shelved;
 use super::{ShelfId, ShelfState, Shelved};
 use crate::batch::cause::CauseId;
@@ -54,15 +55,6 @@ pub struct ShelfTotal {
 const WITHOUT_MESSAGE: &str = "id, identity, generation, state, reason, detail, tenant_id, batch_id, account, connection, \
     waits_for, due_at, parks, failing_since, arrived_at, published_at, shelved_at, lease_until, person_epoch, replay, cases, \
     '{}' AS headers, ";
-
-/// What of a tenant is retried automatically.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Waiting {
-    /// How many batches.
-    pub batches: usize,
-    /// When the oldest of them arrived, in milliseconds on the store's clock.
-    pub since: Option<i64>,
-}
 
 /// How many rows are read at once.
 const PAGE: u32 = 500;
@@ -132,8 +124,9 @@ impl Store {
     pub async fn shelf_totals(&self, filter: &ShelfFilter, most: u32) -> Result<(Vec<ShelfTotal>, bool), StoreError> {
         let (mut totals, mut is_all) = (Vec::new(), true);
         for filter in by_index(filter) {
-            let (sql, parameters) = totals_statement(&filter, most);
-            let rows = sql::fetch(&mut *self.reading().await?, sql, parameters).await?;
+            let mut conn = self.reading().await?;
+            let (sql, parameters) = totals_statement(Dialect::of(&conn), &filter, most);
+            let rows = sql::fetch(&mut conn, sql, parameters).await?;
             let mut examined = 0;
             for row in &rows {
                 examined += row.int("examined")?;
@@ -224,7 +217,7 @@ impl Store {
         let mut conn = self.reading().await?;
         let mut rows = Vec::new();
         for filter in by_index(filter) {
-            let (sql, parameters) = page_statement(columns, &filter, from, most);
+            let (sql, parameters) = page_statement(Dialect::of(&conn), columns, &filter, from, most);
             for row in sql::fetch(&mut conn, sql, parameters).await? {
                 rows.push((place(&row)?, row));
             }
@@ -246,18 +239,6 @@ impl Store {
         let rows = sql::fetch(&mut conn, "SELECT * FROM shelf WHERE id = $1", vec![Bound::Int(id.0)]).await?;
         self.unreadable.noted(rows.first().map(|row| shelved(row, self.now())).transpose())
     }
-
-    /// Counts the batches of a tenant that are retried automatically, and says when the oldest arrived.
-    ///
-    /// # Errors
-    /// When the store does not answer.
-    pub async fn waiting_of(&self, tenant: &TenantId) -> Result<Waiting, StoreError> {
-        let sql = "SELECT COUNT(*) AS n, MIN(arrived_at) AS since FROM shelf WHERE tenant_id = $1 AND state = 'parked'";
-        let mut conn = self.reading().await?;
-        let rows = sql::fetch(&mut conn, sql, vec![Bound::Text(tenant.as_str().into())]).await?;
-        let waiting = |row: &AnyRow| Ok(Waiting { batches: row.whole("n")?, since: row.maybe_int("since")? });
-        rows.first().map_or(Ok(Waiting::default()), waiting)
-    }
 }
 
 /// Returns the columns of a row without its message.
@@ -267,44 +248,23 @@ fn without_message(dialect: Dialect) -> String {
 
 /// Returns the filters that have an order of arrival in an index: of a tenant, the rows of each state have one.
 fn by_index(filter: &ShelfFilter) -> Vec<ShelfFilter> {
-    if filter.tenant.is_none() || filter.state.is_some() || filter.batch.is_some() || filter.cause.is_some() {
+    if filter.tenant.is_none() || filter.state.is_some() || filter.cause.is_some() || are_few(filter) {
         return vec![filter.clone()];
     }
     ShelfState::ALL.map(|state| ShelfFilter { state: Some(state), ..filter.clone() }).into()
 }
 
-/// Returns the conditions that an index answers.
-fn indexed(filter: &ShelfFilter) -> Conditions {
-    let text = |text: &str| Bound::Text(text.to_owned());
-    Conditions::default()
-        .maybe("tenant_id =", filter.tenant.as_ref().map(|tenant| text(tenant.as_str())))
-        .maybe("reason =", filter.reason.map(|reason| text(reason.code())))
-        .maybe("state =", filter.state.map(|state| text(state.name())))
-        .maybe("cause =", filter.cause.map(|cause| Bound::Int(cause.number())))
-        .maybe("batch_id =", filter.batch.as_ref().map(|batch| text(batch.as_str())))
-}
-
-/// Returns the condition that a row's message has this `message_id`. Headers are stored as one JSON text, in which a quote
-/// within another header is escaped; `LIKE` would ignore case in a file.
-fn has_message_id(conditions: &mut Conditions, id: &str) -> String {
-    let header = format!("\"message_id\":{}", crate::batch::json_of(id));
-    format!("REPLACE(headers, {}, '') <> headers", conditions.parameter(Bound::Text(header)))
-}
-
 /// Returns the statement that reads up to `most` rows after a place, in the order of an index.
 pub(in crate::store) fn page_statement(
+    dialect: Dialect,
     columns: &str,
     filter: &ShelfFilter,
     (order, after): (Order, Option<Place>),
     most: u32,
 ) -> (String, Vec<Bound>) {
-    let mut conditions = indexed(filter)
+    let mut conditions = conditions(dialect, filter)
         .maybe("shelved_at >=", filter.since.map(Bound::Int))
         .maybe("shelved_at <", filter.until.map(Bound::Int));
-    if let Some(id) = &filter.message_id {
-        let has_id = has_message_id(&mut conditions, id);
-        conditions = conditions.fixed(&has_id);
-    }
     let (beyond, direction) = match order {
         Order::OldestFirst => (">", ""),
         Order::NewestFirst => ("<", " DESC"),
@@ -314,8 +274,9 @@ pub(in crate::store) fn page_statement(
         conditions = conditions.fixed(&format!("(arrived_at, id) {beyond} ({arrived_at}, {id})"));
     }
     let limit = conditions.parameter(Bound::Int(i64::from(most)));
+    let arrived_at = if are_few(filter) { "arrived_at + 0" } else { "arrived_at" };
     let sql = format!(
-        "SELECT {columns} FROM shelf {} ORDER BY arrived_at{direction}, id{direction} LIMIT {limit}",
+        "SELECT {columns} FROM shelf {} ORDER BY {arrived_at}{direction}, id{direction} LIMIT {limit}",
         conditions.clause()
     );
     (sql, conditions.into_parameters())
@@ -323,20 +284,16 @@ pub(in crate::store) fn page_statement(
 
 /// Returns the statement that counts among the newest `most` rows. A time on the shelf has no index, so rows
 /// outside of it are examined, too.
-pub(in crate::store) fn totals_statement(filter: &ShelfFilter, most: u32) -> (String, Vec<Bound>) {
-    let mut conditions = indexed(filter);
+pub(in crate::store) fn totals_statement(dialect: Dialect, filter: &ShelfFilter, most: u32) -> (String, Vec<Bound>) {
+    let mut conditions = conditions(dialect, filter);
     let limit = conditions.parameter(Bound::Int(i64::from(most)));
     let since = conditions.parameter(Bound::Int(filter.since.unwrap_or(i64::MIN)));
     let until = conditions.parameter(Bound::Int(filter.until.unwrap_or(i64::MAX)));
-    let mut counted = format!("shelved_at >= {since} AND shelved_at < {until}");
-    let mut headers = "";
-    if let Some(id) = &filter.message_id {
-        (headers, counted) = (", headers", format!("{counted} AND {}", has_message_id(&mut conditions, id)));
-    }
+    let arrived_at = if are_few(filter) { "arrived_at + 0" } else { "arrived_at" };
     let sql = format!(
         "SELECT state, reason, tenant_id, COUNT(*) AS examined, \
-         CAST(SUM(CASE WHEN {counted} THEN 1 ELSE 0 END) AS BIGINT) AS n \
-         FROM (SELECT state, reason, tenant_id, shelved_at{headers} FROM shelf {} ORDER BY arrived_at DESC, id DESC LIMIT {limit}) \
+         CAST(SUM(CASE WHEN shelved_at >= {since} AND shelved_at < {until} THEN 1 ELSE 0 END) AS BIGINT) AS n \
+         FROM (SELECT state, reason, tenant_id, shelved_at FROM shelf {} ORDER BY {arrived_at} DESC, id DESC LIMIT {limit}) \
          AS newest GROUP BY state, reason, tenant_id ORDER BY state, reason, tenant_id",
         conditions.clause()
     );

@@ -2,6 +2,7 @@
 
 mod ages;
 mod case_counts;
+mod conditions;
 mod connected;
 mod edited;
 mod groups;
@@ -12,6 +13,7 @@ mod model;
 mod notes;
 mod read;
 mod row;
+mod waiting;
 
 use std::time::Duration;
 
@@ -32,12 +34,12 @@ pub use self::groups::{CauseFilter, CauseSample, CauseShare};
 pub(super) use self::groups::{STEP_END, WITHOUT_CAUSE, filling_statement, samples_statement, shares_statement};
 pub use self::held::Held;
 #[cfg(test)]
-pub(super) use self::held::held_statement;
+pub(super) use self::held::{held_statement, holders_statement};
 #[cfg(test)]
 pub(super) use self::lease::{COUNTS, LEASE_SUSPECT, lease_statement, shed_statement, tenants_statement};
 #[cfg(test)]
 pub(super) use self::list::{Order, page_statement, totals_statement};
-pub use self::list::{Place, ShelfFilter, ShelfTotal, Waiting};
+pub use self::list::{Place, ShelfFilter, ShelfTotal};
 pub use self::model::{
     Action, DueTenant, EditedMessage, OperatorAction, RAW_HEADERS, ShelfAge, ShelfAges, ShelfCount, ShelfId,
     ShelfIdentity, ShelfState, Shelved, ShelvedUntil, Shelving,
@@ -49,6 +51,9 @@ pub(super) use self::read::shelved;
 #[cfg(test)]
 pub(super) use self::row::removal_statement;
 pub(super) use self::row::{Hold, handle, hold, put, remove, remove_parked};
+pub use self::waiting::Waiting;
+#[cfg(test)]
+pub(super) use self::waiting::waiting_statement;
 
 /// What a worker takes from the shelf.
 #[async_trait]

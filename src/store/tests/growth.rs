@@ -210,10 +210,10 @@ async fn starts_polls_and_lists_read_by_an_index(f: SqlStore) {
     ] {
         for from in [(Order::OldestFirst, None), (Order::OldestFirst, Some((7, 8))), (Order::NewestFirst, Some((7, 8)))]
         {
-            let (sql, parameters) = page_statement("*", &filter, from, 50);
+            let (sql, parameters) = page_statement(dialect, "*", &filter, from, 50);
             statements.push((sql, parameters, index));
         }
-        let (sql, parameters) = totals_statement(&filter, 50);
+        let (sql, parameters) = totals_statement(dialect, &filter, 50);
         statements.push((sql, parameters, index));
     }
     for (sql, parameters, index) in statements {

@@ -105,7 +105,7 @@ fn the_days_until_the_key_expires_change_the_light() {
 fn a_connection_that_is_not_verified_is_red_whatever_else_is_known() {
     let finding = Some(Verification::Fails { reason: Reason::KeyRefused, detail: "401".into() });
     let row = ConnectionRow { verified_version: None, finding, refusal: Some(forbidden()), ..proven() };
-    let waiting = Waiting { batches: 3, since: Some(NOW - HOUR) };
+    let waiting = Waiting { batches: 3, since: Some(NOW - HOUR), ..Waiting::default() };
     let paused = Some(LaneSelector::Tenant(row.tenant.clone()));
     let (light, note) = status(&row, &Circumstances { waiting, paused, ..Circumstances::default() });
     assert_eq!(light, StatusLight::Red);
@@ -119,8 +119,11 @@ fn what_keeps_batches_from_being_sent_is_amber() {
     let paused = |lane| Circumstances { paused: Some(lane), ..Circumstances::default() };
     let throttle = |throttle| Circumstances { throttle, ..Circumstances::default() };
     let limited = |ms| throttle(Throttle { rate_limited_until: NOW + ms, ..Throttle::default() });
-    let waits =
-        |ms| Circumstances { waiting: Waiting { batches: 1, since: Some(NOW - ms) }, ..Circumstances::default() };
+    let waits = |ms| {
+        let waiting = Waiting { batches: 1, since: Some(NOW - ms), ..Waiting::default() };
+        Circumstances { waiting, ..Circumstances::default() }
+    };
+    let many = Waiting { batches: 10_000, is_more: true, since: Some(NOW - 60_000) };
     for (around, light, part) in [
         (paused(LaneSelector::Account("https://acme.testmo.net".into())), StatusLight::Amber, "resume https://acme"),
         (limited(40_000), StatusLight::Green, "rate limit; it ends in 40 s"),
@@ -133,6 +136,11 @@ fn what_keeps_batches_from_being_sent_is_amber() {
         ),
         (waits(60_000), StatusLight::Green, "1 batch waits to be sent automatically, the oldest arrived 60 s ago"),
         (waits(2 * HOUR), StatusLight::Amber, "shelf list --tenant acme"),
+        (
+            Circumstances { waiting: many, ..Circumstances::default() },
+            StatusLight::Green,
+            "more than 10000 batches wait to be sent automatically, the oldest arrived 60 s ago",
+        ),
     ] {
         let (found, note) = status(&proven(), &around);
         assert_eq!(found, light, "{note}");

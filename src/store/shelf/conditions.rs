@@ -1,0 +1,88 @@
+//! Writes the conditions of a list so that the index which finds the fewest rows answers them.
+
+use super::super::sql::{Bound, Conditions, Dialect};
+use super::ShelfFilter;
+
+/// How a column is compared with a value where another column decides which index is read.
+#[derive(Clone, Copy)]
+enum Compared {
+    /// So that an index may be chosen for it.
+    Chosen,
+    /// So that no index is chosen for it, but one that has the column answers it.
+    Answered,
+    /// So that no index is asked.
+    Hidden,
+}
+
+impl Compared {
+    fn add(self, conditions: Conditions, column: &str, value: Option<Bound>) -> Conditions {
+        match (self, value) {
+            (_, None) => conditions,
+            (Self::Chosen, value) => conditions.maybe(&format!("{column} ="), value),
+            (Self::Hidden, value) => conditions.maybe(&format!("{column} || '' ="), value),
+            (Self::Answered, Some(value)) => {
+                let mut conditions = conditions;
+                let value = conditions.parameter(value);
+                conditions.fixed(&format!("{column} BETWEEN {value} AND {value}"))
+            }
+        }
+    }
+}
+
+/// Returns whether the entries of a filter are so few that they are found first, and put into order then.
+pub(super) fn are_few(filter: &ShelfFilter) -> bool {
+    filter.batch.is_some() || filter.message_id.is_some()
+}
+
+/// Returns the conditions of a filter, apart from times on the shelf.
+pub(super) fn conditions(dialect: Dialect, filter: &ShelfFilter) -> Conditions {
+    let text = |text: &str| Bound::Text(text.to_owned());
+    let others = match (are_few(filter), filter.cause) {
+        (true, _) => Compared::Hidden,
+        (false, Some(_)) => Compared::Answered,
+        (false, None) => Compared::Chosen,
+    };
+    let of_tenant = if filter.batch.is_some() { Compared::Chosen } else { others };
+    let cause = filter.cause.map(|cause| Bound::Int(cause.number()));
+    let mut conditions = Conditions::default();
+    conditions = of_tenant.add(conditions, "tenant_id", filter.tenant.as_ref().map(|tenant| text(tenant.as_str())));
+    let of_reason = match others {
+        // The order of arrival is in an index of tenant and state.
+        Compared::Chosen if filter.tenant.is_some() => Compared::Hidden,
+        others => others,
+    };
+    conditions = of_reason.add(conditions, "reason", filter.reason.map(|reason| text(reason.code())));
+    conditions = others.add(conditions, "state", filter.state.map(|state| text(state.name())));
+    conditions = conditions
+        .maybe(if are_few(filter) { "cause + 0 =" } else { "cause =" }, cause)
+        .maybe("batch_id =", filter.batch.as_ref().map(|batch| text(batch.as_str())));
+    match &filter.message_id {
+        Some(id) => of_message(dialect, conditions, id),
+        None => conditions,
+    }
+}
+
+/// Adds the conditions for the `message_id` of a row's message. Headers are stored as one JSON text of names and texts, in
+/// which a quote within another header is escaped. The index has what stands before the next quote; `LIKE` would ignore case
+/// in a file.
+fn of_message(dialect: Dialect, mut conditions: Conditions, id: &str) -> Conditions {
+    let written = crate::batch::json_of(id);
+    let before_quote = written.split('"').nth(1).unwrap_or_default().to_owned();
+    let before_quote = conditions.parameter(Bound::Text(before_quote));
+    let header = conditions.parameter(Bound::Text(format!("\"message_id\":{written}")));
+    let (is_there, indexed) = match dialect {
+        Dialect::Sqlite => {
+            let at = "instr(headers, '\"message_id\":\"')";
+            let rest = format!("substr(headers, {at} + 14)");
+            (format!("{at} > 0"), format!("substr({rest}, 1, instr({rest}, '\"') - 1)"))
+        }
+        Dialect::Postgres => (
+            "strpos(headers, '\"message_id\":\"') > 0".to_owned(),
+            "split_part(split_part(headers, '\"message_id\":\"', 2), '\"', 1)".to_owned(),
+        ),
+    };
+    conditions
+        .fixed(&is_there)
+        .fixed(&format!("{indexed} = {before_quote}"))
+        .fixed(&format!("REPLACE(headers, {header}, '') <> headers"))
+}
