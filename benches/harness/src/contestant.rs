@@ -15,6 +15,8 @@ use crate::usage::{self, Usage};
 
 /// How long a contestant may take to end after SIGTERM.
 const ENDS: Duration = Duration::from_secs(5);
+/// The time between two looks at a contestant that ends on its own.
+const LOOK: Duration = Duration::from_millis(3);
 
 /// A program that consumes batches.
 #[derive(Clone, Debug)]
@@ -171,6 +173,21 @@ impl Running {
         match self.child.try_wait()? {
             None => Ok(()),
             Some(status) => anyhow::bail!("{} ended with {status}\n{}", self.name, self.tail()),
+        }
+    }
+
+    /// Waits until the contestant has ended, and returns the resources that it has used as of its last milliseconds.
+    pub(crate) async fn until_ended(mut self) -> anyhow::Result<Usage> {
+        let mut used = Usage::default();
+        loop {
+            let usage = self.usage();
+            used.cpu = used.cpu.max(usage.cpu);
+            used.peak_memory = used.peak_memory.max(usage.peak_memory);
+            if let Some(status) = self.child.try_wait()? {
+                anyhow::ensure!(status.success(), "{} ended with {status}\n{}", self.name, self.tail());
+                return Ok(used);
+            }
+            tokio::time::sleep(LOOK).await;
         }
     }
 

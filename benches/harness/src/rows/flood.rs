@@ -185,7 +185,7 @@ async fn skim(stage: &mut Stage, flood: usize) -> anyhow::Result<(bool, Option<f
 }
 
 /// Lets tenants take turns to publish; returns the time from publish to delivered of each batch that was delivered.
-async fn say(
+pub(super) async fn say(
     bus: &Bus,
     listener: &Listener,
     tenants: &[String],

@@ -178,7 +178,7 @@ async fn stage(bench: &mut Bench<'_>, on_postgres: bool) -> anyhow::Result<Stage
 }
 
 /// Starts the worker, and waits until it is ready.
-async fn start(bench: &Bench<'_>, stage: &mut Stage) -> anyhow::Result<()> {
+pub(super) async fn start(bench: &Bench<'_>, stage: &mut Stage) -> anyhow::Result<()> {
     let listen = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
     let arguments = stage.setup.arguments();
     stage.start(&bench.worker()?, &arguments, &[("COURIER_OBSERVE__LISTEN", listen.to_string())])?;

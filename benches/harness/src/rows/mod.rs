@@ -6,6 +6,7 @@ mod growth;
 mod latency;
 mod replicas;
 mod store;
+mod support;
 mod tenants;
 mod throughput;
 
@@ -18,9 +19,9 @@ use crate::neighbours::Neighbours;
 use crate::report::RowResult;
 
 /// All rows.
-pub(crate) const ALL: [u8; 9] = [1, 2, 3, 4, 5, 6, 7, 8, 9];
+pub(crate) const ALL: [u8; 10] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10];
 /// The rows that need PostgreSQL.
-pub(crate) const ON_POSTGRES: [u8; 3] = [7, 8, 9];
+pub(crate) const ON_POSTGRES: [u8; 4] = [7, 8, 9, 10];
 
 /// Everything that a row needs for its measurement.
 pub(crate) struct Bench<'a> {
@@ -82,6 +83,7 @@ pub(crate) async fn measure(bench: &mut Bench<'_>, row: u8) -> anyhow::Result<Ro
         7 => replicas::run(bench).await,
         8 => store::run(bench).await,
         9 => growth::run(bench).await,
+        10 => support::run(bench).await,
         other => anyhow::bail!("there is no row {other}"),
     }
 }
