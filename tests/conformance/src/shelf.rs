@@ -25,6 +25,7 @@ cases! {
     an_action_of_an_operator_on_the_shelf_is_stored_whole_or_not_at_all,
     a_message_that_is_replayed_as_a_batch_is_leased_with_those_of_its_tenant,
     a_dead_batch_stays_dead_when_a_copy_of_it_is_parked,
+    a_message_that_is_replayed_stays_so_when_a_copy_of_it_is_undeliverable,
     the_oldest_batch_is_known_for_each_reason_and_since_when_testmo_fails_for_one,
     what_waits_for_a_tenant_to_get_a_connection_is_due_once_a_day_until_then,
     what_was_given_up_for_want_of_a_connection_is_found_once_there_is_one,
@@ -287,6 +288,26 @@ async fn a_dead_batch_stays_dead_when_a_copy_of_it_is_parked(f: &dyn Subject) {
     put(ShelvedUntil::Person, "dead again").await.unwrap();
     let row = f.shelf().await.remove(0);
     assert_eq!(row.content.detail.as_deref(), Some("dead again"));
+}
+
+async fn a_message_that_is_replayed_stays_so_when_a_copy_of_it_is_undeliverable(f: &dyn Subject) {
+    let put = |reason| {
+        let identity = ShelfIdentity::Raw("h".into(), None, None);
+        let shelve = Shelving { identity, reason, ..shelving("b", ShelvedUntil::Person) };
+        f.store().commit(Commit { shelve: Some(shelve), ..Commit::default() }.into())
+    };
+    put(Reason::Undeliverable).await.unwrap();
+    put(Reason::Undeliverable).await.unwrap();
+    let dead = f.shelf().await.remove(0);
+    let (id, generation) = (dead.id, dead.generation);
+    let action = OperatorAction { id, generation, action: Action::Replay, batch: None, item: None };
+    let replay = Commit { operator_action: Some(action), ..Commit::default() };
+    assert_eq!(f.store().commit(replay.into()).await.unwrap(), CommitOutcome::Done(vec![]));
+    assert_eq!(put(Reason::Undeliverable).await.unwrap(), CommitOutcome::Done(vec![]));
+    let after = f.shelf().await.remove(0);
+    assert_eq!((after.state, after.generation), (ShelfState::Parked, generation + 1));
+    put(Reason::CrashLoop).await.unwrap();
+    assert_eq!(f.shelf().await.remove(0).state, ShelfState::Dead, "what is found out about it counts");
 }
 
 async fn the_oldest_batch_is_known_for_each_reason_and_since_when_testmo_fails_for_one(f: &dyn Subject) {

@@ -23,7 +23,7 @@ const UNKNOWN_TENANT_AGAIN_MS: i64 = 86_400_000;
 const PAUSE_IS_OVER_MS: i64 = 5_000;
 
 impl Tables {
-    /// Puts something onto the shelf, and returns when it is due; `None` if a dead row stays.
+    /// Puts something onto the shelf, and returns when it is due; `None` if the row stays as it is.
     pub(crate) fn put_on_shelf(&mut self, shelving: &Shelving, now: i64) -> Option<i64> {
         let (state, due_at) = match shelving.until {
             ShelvedUntil::After(wait) => (ShelfState::Parked, after(now, wait)),
@@ -51,6 +51,10 @@ impl Tables {
         };
         // What is dead stays so until a person acts.
         if row.state == ShelfState::Dead && state == ShelfState::Parked {
+            return None;
+        }
+        // What a person has replayed is not stopped by another copy that is undeliverable.
+        if row.state == ShelfState::Parked && shelving.reason == Reason::Undeliverable {
             return None;
         }
         let before = row.content.clone();
