@@ -75,6 +75,7 @@ pub(super) const TABLE: &[(&str, Offered, Offered)] = &[
     ("context::open_store", Not(PART), Not(PART)),
     ("discard::plan", As(&["shelf discard"]), As(&["discardEntries"])),
     ("discard::plan_without_undo", Not("`tenants remove` discards so, as nothing of the tenant is kept"), Not(PART)),
+    ("edit::change", Not(PART), Not(PART)),
     ("edit::open", As(&["shelf edit"]), As(&["getShelfDraft"])),
     ("edit::plan::carry_out", As(&["shelf edit"]), As(&["setShelfFields"])),
     ("edit::plan::plan", As(&["shelf edit"]), As(&["setShelfFields"])),

@@ -145,8 +145,7 @@ fn summary(totals: &[Total], failed: u64, took: Duration) -> anyhow::Result<()> 
     writeln!(std::io::stdout(), "{summary}")?;
     let planned: usize = totals.iter().map(|total| total.planned.0).sum();
     let definite: usize = totals.iter().map(|total| total.planned.1).sum();
-    if planned > 0 {
-        let part = definite * 1_000 / planned;
+    if let Some(part) = (definite * 1_000).checked_div(planned) {
         let (whole, tenth) = (part / 10, part % 10);
         writeln!(std::io::stdout(), "of {planned} planned entries, {whole}.{tenth} % were definite")?;
         anyhow::ensure!(plans < ENOUGH || part >= DEFINITE, "too few entries were definite");

@@ -270,7 +270,7 @@ impl Tables {
         let is_running = replay.state == ReplayState::Running && replay.epoch == start.epoch;
         let is_held = replay.holder.as_deref() == Some(start.holder.as_str());
         let is_as_planned = row.person_epoch == start.person_epoch || self.has(Mutation::StartChanged);
-        (is_running || self.has(Mutation::StartPaused)) && is_held && waits && row.replay.is_none() && is_as_planned
+        (is_running && is_held || self.has(Mutation::StartPaused)) && waits && row.replay.is_none() && is_as_planned
     }
 
     /// Returns how often a worker believes that people have changed an entry: as often as when it was planned, if it is to
