@@ -14,11 +14,12 @@ const PART: [(&str, Kind); 5] = [
     ("why_now", Kind::Text),
 ];
 
-/// Stores how parts of the replay `$2` are now.
+/// Stores how parts of the replay `$2` are now. Here and below, each row is found by its key: the sum keeps SQLite from reading all
+/// rows of the replay first.
 pub(in crate::store) fn parts_statement(dialect: Dialect) -> String {
     format!(
         "UPDATE replay_parts SET counted = r.counted_now, passed = r.passed_now, known = r.known_now, why = r.why_now \
-         FROM {} WHERE replay_parts.replay = $2 AND replay_parts.part = r.part_no",
+         FROM {} WHERE replay_parts.replay = $2 + r.part_no * 0 AND replay_parts.part = r.part_no",
         dialect.rows(&PART)
     )
 }
@@ -26,7 +27,7 @@ pub(in crate::store) fn parts_statement(dialect: Dialect) -> String {
 /// Marks outcomes of the replay `$2` as counted.
 pub(in crate::store) fn counted_statement(dialect: Dialect) -> String {
     format!(
-        "UPDATE replay_items SET state = 'counted' FROM {} WHERE replay_items.replay = $2 \
+        "UPDATE replay_items SET state = 'counted' FROM {} WHERE replay_items.replay = $2 + r.at_place * 0 \
          AND replay_items.place = r.at_place AND replay_items.state = 'ended'",
         dialect.rows(&[("at_place", Kind::Int)])
     )
@@ -36,7 +37,7 @@ pub(in crate::store) fn counted_statement(dialect: Dialect) -> String {
 pub(in crate::store) fn passed_statement(dialect: Dialect) -> String {
     format!(
         "UPDATE replay_items SET state = 'counted', outcome = r.outcome_now, outcome_detail = r.detail_now, \
-         ended_at = $3 FROM {} WHERE replay_items.replay = $2 AND replay_items.place = r.at_place \
+         ended_at = $3 FROM {} WHERE replay_items.replay = $2 + r.at_place * 0 AND replay_items.place = r.at_place \
          AND replay_items.state = 'waiting'",
         dialect.rows(&[("at_place", Kind::Int), ("outcome_now", Kind::Text), ("detail_now", Kind::Text)])
     )

@@ -1,7 +1,30 @@
 //! Writes the conditions of a list so that the index which finds the fewest rows answers them.
 
 use super::super::sql::{Bound, Conditions, Dialect};
-use super::ShelfFilter;
+use super::ShelfState;
+use crate::batch::cause::CauseId;
+use crate::batch::{BatchId, Reason, TenantId};
+
+/// Which rows of the shelf are meant; a part left empty means all.
+#[derive(Clone, Debug, Default)]
+pub struct ShelfFilter {
+    /// Those of a tenant.
+    pub tenant: Option<TenantId>,
+    /// Those there for a reason.
+    pub reason: Option<Reason>,
+    /// Those in a state.
+    pub state: Option<ShelfState>,
+    /// Those of a batch, together with its tenant.
+    pub batch: Option<BatchId>,
+    /// Those whose message has this `message_id`.
+    pub message_id: Option<String>,
+    /// Those of a cause.
+    pub cause: Option<CauseId>,
+    /// Those put there at or after a time, in milliseconds on the store's clock.
+    pub since: Option<i64>,
+    /// Those put there before a time, likewise.
+    pub until: Option<i64>,
+}
 
 /// How a column is compared with a value where another column decides which index is read.
 #[derive(Clone, Copy)]
@@ -46,11 +69,9 @@ pub(super) fn conditions(dialect: Dialect, filter: &ShelfFilter) -> Conditions {
     let cause = filter.cause.map(|cause| Bound::Int(cause.number()));
     let mut conditions = Conditions::default();
     conditions = of_tenant.add(conditions, "tenant_id", filter.tenant.as_ref().map(|tenant| text(tenant.as_str())));
-    let of_reason = match others {
-        // The order of arrival is in an index of tenant and state.
-        Compared::Chosen if filter.tenant.is_some() => Compared::Hidden,
-        others => others,
-    };
+    // The order of arrival is in an index of tenant and state.
+    let by_tenant = filter.tenant.is_some() && matches!(others, Compared::Chosen);
+    let of_reason = if by_tenant { Compared::Hidden } else { others };
     conditions = of_reason.add(conditions, "reason", filter.reason.map(|reason| text(reason.code())));
     conditions = others.add(conditions, "state", filter.state.map(|state| text(state.name())));
     conditions = conditions

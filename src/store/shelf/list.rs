@@ -4,32 +4,10 @@ use sqlx::any::AnyRow;
 
 use super::super::sql::{self, Bound, Columns, Dialect};
 use super::super::{Store, StoreError, StoreHealth};
-use super::conditions::{are_few, conditions};
+use super::conditions::{ShelfFilter, are_few, conditions};
 use super::read::shelved;
 use super::{ShelfId, ShelfState, Shelved};
-use crate::batch::cause::CauseId;
-use crate::batch::{BatchId, Reason, TenantId};
-
-/// Which rows of the shelf are meant; a part left empty means all.
-#[derive(Clone, Debug, Default)]
-pub struct ShelfFilter {
-    /// Those of a tenant.
-    pub tenant: Option<TenantId>,
-    /// Those there for a reason.
-    pub reason: Option<Reason>,
-    /// Those in a state.
-    pub state: Option<ShelfState>,
-    /// Those of a batch, together with its tenant.
-    pub batch: Option<BatchId>,
-    /// Those whose message has this `message_id`.
-    pub message_id: Option<String>,
-    /// Those of a cause.
-    pub cause: Option<CauseId>,
-    /// Those put there at or after a time, in milliseconds on the store's clock.
-    pub since: Option<i64>,
-    /// Those put there before a time, likewise.
-    pub until: Option<i64>,
-}
+use crate::batch::{Reason, TenantId};
 
 /// The order of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

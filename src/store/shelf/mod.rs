@@ -26,6 +26,7 @@ use crate::batch::TenantId;
 pub(super) use self::ages::{OLDEST, failing_statement};
 #[cfg(test)]
 pub(super) use self::case_counts::{UNCOUNTED, bodies_statement, counting_statement};
+pub use self::conditions::ShelfFilter;
 #[cfg(test)]
 pub(super) use self::connected::CONNECTED_SINCE;
 pub(super) use self::edited::{hold_edited, put_edited};
@@ -39,7 +40,7 @@ pub(super) use self::held::{held_statement, holders_statement};
 pub(super) use self::lease::{COUNTS, LEASE_SUSPECT, lease_statement, shed_statement, tenants_statement};
 #[cfg(test)]
 pub(super) use self::list::{Order, page_statement, totals_statement};
-pub use self::list::{Place, ShelfFilter, ShelfTotal};
+pub use self::list::{Place, ShelfTotal};
 pub use self::model::{
     Action, DueTenant, EditedMessage, OperatorAction, RAW_HEADERS, ShelfAge, ShelfAges, ShelfCount, ShelfId,
     ShelfIdentity, ShelfState, Shelved, ShelvedUntil, Shelving,

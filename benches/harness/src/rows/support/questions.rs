@@ -96,7 +96,7 @@ impl Asker<'_> {
         ] {
             self.ask(&format!("shelf groups, {what}"), async |_| Ok(groups(store, &filter).await?.len())).await?;
         }
-        self.ask("what needs attention", async |_| Ok(attention::attention(store, None).await?.groups.len())).await
+        self.ask("what needs attention", async |_| Ok(attention::attention(store, None).await?.causes.len())).await
     }
 
     async fn finds(&mut self) -> anyhow::Result<()> {
