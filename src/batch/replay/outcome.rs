@@ -54,8 +54,9 @@ impl ItemOutcome {
     }
 
     /// Returns what became of a batch by a change that stores `record` as the state of its record, and puts it onto the
-    /// shelf as `shelved` says: for which reason, and whether it is dead there. `None` while it is still under way.
-    pub fn of(record: Option<BatchState>, shelved: Option<(Reason, bool)>) -> Option<Self> {
+    /// shelf as `shelved` says: for which reason, and whether it is dead there. A change that does neither removes a copy of
+    /// a batch whose record is in the state `before`. `None` while it is still under way.
+    pub fn of(record: Option<BatchState>, shelved: Option<(Reason, bool)>, before: Option<BatchState>) -> Option<Self> {
         match (record, shelved) {
             (Some(BatchState::Delivered), _) => Some(Self::Delivered),
             (Some(BatchState::Partial), _) => Some(Self::Partial),
@@ -64,8 +65,14 @@ impl ItemOutcome {
             (Some(BatchState::Open) | None, Some((_, true))) => Some(Self::Failed),
             (Some(BatchState::Open) | None, Some((reason, false))) => (!is_under_way(reason)).then_some(Self::Parked),
             (Some(BatchState::Open), None) => None,
-            // It left the shelf because its batch was finished before.
-            (None, None) => Some(Self::AlreadyInTestmo),
+            // It left the shelf because its batch was finished before, or because a person has edited the message.
+            (None, None) => Some(match before {
+                Some(BatchState::Delivered) | None => Self::AlreadyInTestmo,
+                Some(BatchState::Partial) => Self::Partial,
+                Some(BatchState::Failed) => Self::Failed,
+                Some(BatchState::Discarded | BatchState::Undone) => Self::Discarded,
+                Some(BatchState::Open) => Self::Changed,
+            }),
         }
     }
 
@@ -152,7 +159,17 @@ mod tests {
             (None, None, Some(ItemOutcome::AlreadyInTestmo)),
         ];
         for (record, shelved, expected) in table {
-            assert_eq!(ItemOutcome::of(record, shelved), expected, "{record:?} {shelved:?}");
+            assert_eq!(ItemOutcome::of(record, shelved, None), expected, "{record:?} {shelved:?}");
+        }
+        for (before, expected) in [
+            (Delivered, ItemOutcome::AlreadyInTestmo),
+            (Partial, ItemOutcome::Partial),
+            (Failed, ItemOutcome::Failed),
+            (Discarded, ItemOutcome::Discarded),
+            (Open, ItemOutcome::Changed),
+        ] {
+            assert_eq!(ItemOutcome::of(None, None, Some(before)), Some(expected), "{before:?}");
+            assert_eq!(ItemOutcome::of(Some(Delivered), None, Some(before)), Some(ItemOutcome::Delivered));
         }
     }
 

@@ -56,8 +56,8 @@ pub(in crate::store) async fn commit(
     // In the order of the ids, so that replicas which remove the same rows wait for each other in it.
     let leaving: BTreeMap<_, &Commit> = stored.iter().rev().filter_map(|c| Some((c.unshelve?, *c))).collect();
     for ((id, generation), change) in leaving {
-        if let Some(entry) = shelf::remove(conn, id, generation).await? {
-            replayed.left(change, entry);
+        if let Some((entry, replay, before)) = shelf::remove(conn, id, generation).await? {
+            replayed.left(change, (entry, replay), before);
         }
     }
     let finished: Vec<(ShelfIdentity, &Commit)> =
@@ -65,7 +65,7 @@ pub(in crate::store) async fn commit(
     let identities: Vec<ShelfIdentity> = finished.iter().map(|(identity, _)| identity.clone()).collect();
     for (identity, entry, replay) in shelf::remove_parked(conn, &identities).await? {
         if let Some((_, change)) = finished.iter().find(|(of, _)| of.to_string() == identity) {
-            replayed.left(change, (entry, replay));
+            replayed.left(change, (entry, replay), None);
         }
     }
     for ((change, _), replay) in changes.iter().zip(&done).zip(in_replay).filter(|((_, done), _)| **done) {

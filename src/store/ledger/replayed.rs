@@ -6,6 +6,7 @@ use super::super::StoreError;
 use super::super::replays::{self, ItemEnding, ReplayId};
 use super::super::shelf::{Action, ShelfId, ShelvedUntil};
 use super::Commit;
+use crate::batch::ledger::BatchState;
 use crate::batch::replay::ItemOutcome;
 
 /// What a transaction means for entries that replays have under way.
@@ -16,9 +17,9 @@ pub(super) struct Replayed {
 }
 
 impl Replayed {
-    /// Notes that a change took an entry off the shelf.
-    pub(super) fn left(&mut self, change: &Commit, (entry, replay): (ShelfId, ReplayId)) {
-        match (outcome(change), &change.shelve) {
+    /// Notes that a change took an entry off the shelf whose batch is stored in the state `before`.
+    pub(super) fn left(&mut self, change: &Commit, (entry, replay): (ShelfId, ReplayId), before: Option<BatchState>) {
+        match (outcome(change, before), &change.shelve) {
             (Some(outcome), _) => self.end(change, outcome, entry, replay),
             (None, Some(shelving)) => self.moved.push((replay, entry, shelving.identity.to_string())),
             (None, None) => {}
@@ -27,7 +28,7 @@ impl Replayed {
 
     /// Notes that a change put an entry onto the shelf that was there already.
     pub(super) fn put(&mut self, change: &Commit, (entry, replay): (ShelfId, ReplayId)) {
-        if let Some(outcome) = outcome(change) {
+        if let Some(outcome) = outcome(change, None) {
             self.end(change, outcome, entry, replay);
         }
     }
@@ -59,8 +60,8 @@ impl Replayed {
 }
 
 /// Returns what became of the batch of a change, unless it is still under way.
-fn outcome(change: &Commit) -> Option<ItemOutcome> {
+fn outcome(change: &Commit, before: Option<BatchState>) -> Option<ItemOutcome> {
     let record = change.batch.as_ref().map(|update| update.record.state);
     let shelved = change.shelve.as_ref().map(|row| (row.reason, row.until == ShelvedUntil::Person));
-    ItemOutcome::of(record, shelved)
+    ItemOutcome::of(record, shelved, before)
 }

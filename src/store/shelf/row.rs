@@ -10,6 +10,7 @@ use super::super::{StoreError, accounts, removal};
 use super::{Action, OperatorAction, ShelfId, ShelfIdentity, ShelfState, ShelvedUntil, Shelving};
 use crate::batch::Reason;
 use crate::batch::cause::CauseId;
+use crate::batch::ledger::BatchState;
 use crate::batch::message::case_count::cases_of;
 
 /// What is shelved because its tenant has no connection is due again so late, if the tenant gets none before.
@@ -137,16 +138,20 @@ pub(in crate::store) fn removal_statement(dialect: Dialect) -> String {
     )
 }
 
-/// Takes something off the shelf, unless it was put there again since. Returns the entry and the replay that had it under
-/// way, if one had.
+/// Takes something off the shelf, unless it was put there again since. If a replay had it under way, returns the entry, the
+/// replay, and the state in which the record of its batch is stored, if there is one that this version knows.
 pub(in crate::store) async fn remove(
     conn: &mut AnyConnection,
     id: i64,
     generation: i64,
-) -> Result<Option<(ShelfId, ReplayId)>, StoreError> {
-    let sql = "DELETE FROM shelf WHERE id = $1 AND generation = $2 RETURNING id, replay";
+) -> Result<Option<(ShelfId, ReplayId, Option<BatchState>)>, StoreError> {
+    let sql = "DELETE FROM shelf WHERE id = $1 AND generation = $2 RETURNING id, replay, CASE WHEN replay IS NOT NULL \
+               THEN (SELECT b.state FROM batches b WHERE b.tenant_id = shelf.tenant_id AND b.batch_id = shelf.batch_id) \
+               END AS batch_state";
     let rows = sql::fetch(conn, sql, vec![Bound::Int(id), Bound::Int(generation)]).await?;
-    rows.first().map_or(Ok(None), under_way)
+    let Some(row) = rows.first() else { return Ok(None) };
+    let state = row.maybe_text("batch_state")?.and_then(|state| state.parse().ok());
+    Ok(under_way(row)?.map(|(entry, replay)| (entry, replay, state)))
 }
 
 /// Whether an entry is held for a change, and the replay that has it under way.

@@ -24,6 +24,7 @@ cases! { ($) replays_cases in replays:
     each_end_of_a_batch_is_noted_once,
     what_only_waits_for_room_is_still_under_way,
     an_entry_that_vanished_is_noted,
+    an_entry_whose_batch_has_ended_otherwise_ends_as_the_batch_did,
     an_entry_that_gets_a_row_of_its_own_stays_in_its_replay,
     what_a_person_does_in_between_is_noted,
     a_pause_stops_starts_and_a_resumed_replay_begins_again,
@@ -287,6 +288,32 @@ async fn an_entry_that_vanished_is_noted(f: &dyn Subject) {
     assert!(f.store().commit(gone.into()).await.unwrap().is_done());
     assert_eq!(outcomes(f, replay.0).await, [(1, ItemOutcome::AlreadyInTestmo, None)]);
     assert_eq!(f.store().end_lost_items(replay.0, 9).await.unwrap(), 0, "the other one is on the shelf");
+}
+
+async fn an_entry_whose_batch_has_ended_otherwise_ends_as_the_batch_did(f: &dyn Subject) {
+    let states = [BatchState::Partial, BatchState::Failed, BatchState::Discarded];
+    let rows = shelve(f, &["b1", "b2", "b3"]).await;
+    let replay = running(f, &rows).await;
+    for (place, row) in rows.iter().enumerate() {
+        assert!(start(f, row, replay, place as u64).await);
+    }
+    let leased = lease(f).await;
+    for (state, batch) in states.into_iter().zip(["b1", "b2", "b3"]) {
+        // Of another message of the batch, so that the row is none of its copies.
+        let stored = f.batch(&fresh(batch).key).await.unwrap().record;
+        let from_epoch = stored.epoch;
+        let mut record = BatchRecord { fingerprint: "1:other".into(), ..stored };
+        record.settle(state, START);
+        let batch = Some(RecordUpdate { record, from_epoch });
+        assert!(f.store().commit(Commit { batch, ..Commit::default() }.into()).await.unwrap().is_done());
+    }
+    for row in leased {
+        let gone = Commit { unshelve: Some((row.id.0, row.generation)), ..Commit::default() };
+        assert!(f.store().commit(gone.into()).await.unwrap().is_done());
+    }
+    let mut ended: Vec<ItemOutcome> = outcomes(f, replay.0).await.into_iter().map(|(_, outcome, _)| outcome).collect();
+    ended.sort_unstable();
+    assert_eq!(ended, [ItemOutcome::Partial, ItemOutcome::Failed, ItemOutcome::Discarded]);
 }
 
 async fn an_entry_that_gets_a_row_of_its_own_stays_in_its_replay(f: &dyn Subject) {

@@ -146,9 +146,10 @@ impl Tables {
         }
         let in_replay = change.operator_action.as_ref().and_then(|action| self.shelf.get(&action.id.0)?.replay);
         if let Some((id, generation)) = change.unshelve
-            && let Some(replay) = self.unshelve(id, generation)
+            && let Some((replay, batch)) = self.unshelve(id, generation)
         {
-            self.left_in_replay(change, ShelfId(id), replay);
+            let before = batch.and_then(|key| self.batches.get(&key)).map(|entry| entry.stored.record.state);
+            self.left_in_replay(change, ShelfId(id), replay, before);
         }
         if let Some(record) = change.batch.as_ref().map(|update| &update.record)
             && record.state != BatchState::Open
@@ -157,7 +158,7 @@ impl Tables {
             if change.shelve.as_ref().is_none_or(|shelving| shelving.identity != identity)
                 && let Some((id, replay)) = self.remove_parked(&identity)
             {
-                self.left_in_replay(change, id, replay);
+                self.left_in_replay(change, id, replay, None);
             }
         }
         if let Some(operator_action) = &change.operator_action {

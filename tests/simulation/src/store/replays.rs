@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use testmo_courier::batch::BatchKey;
+use testmo_courier::batch::ledger::BatchState;
 use testmo_courier::batch::replay::{ItemOutcome, Window};
 use testmo_courier::store::audit::{AuditAction, AuditEntry, AuditSubject};
 use testmo_courier::store::ledger::Commit;
@@ -296,8 +297,14 @@ impl Tables {
     }
 
     /// Notes that a change took a row off the shelf that a replay had under way.
-    pub(super) fn left_in_replay(&mut self, change: &Commit, entry: ShelfId, replay: ReplayId) {
-        match outcome_of(change) {
+    pub(super) fn left_in_replay(
+        &mut self,
+        change: &Commit,
+        entry: ShelfId,
+        replay: ReplayId,
+        before: Option<BatchState>,
+    ) {
+        match outcome_of(change, before) {
             Some(outcome) => self.end_item(replay, entry, outcome, change.shelve.as_ref()),
             None => self.handed_over.push((replay, entry)),
         }
@@ -314,7 +321,7 @@ impl Tables {
 
     /// Notes that a change put something onto the shelf in place of what was there.
     pub(super) fn put_in_replay(&mut self, change: &Commit, shelving: &Shelving) {
-        let Some(outcome) = outcome_of(change) else { return };
+        let Some(outcome) = outcome_of(change, None) else { return };
         let there = self.shelf.iter().find(|(_, row)| is_same(&row.content.identity, &shelving.identity));
         if let Some((entry, replay)) = there.and_then(|(id, row)| Some((ShelfId(*id), row.replay?))) {
             self.end_item(replay, entry, outcome, Some(shelving));
@@ -352,7 +359,7 @@ impl Tables {
 }
 
 /// Returns what became of the batch of a change, unless it is still under way.
-fn outcome_of(change: &Commit) -> Option<ItemOutcome> {
+fn outcome_of(change: &Commit, before: Option<BatchState>) -> Option<ItemOutcome> {
     let shelved = change.shelve.as_ref().map(|row| (row.reason, row.until == ShelvedUntil::Person));
-    ItemOutcome::of(change.batch.as_ref().map(|update| update.record.state), shelved)
+    ItemOutcome::of(change.batch.as_ref().map(|update| update.record.state), shelved, before)
 }

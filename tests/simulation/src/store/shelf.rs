@@ -14,7 +14,7 @@ use testmo_courier::store::shelf::{
 };
 
 use super::replays::Note;
-use super::tables::{ShelfRow, Tables, after, is_of, tenant_of};
+use super::tables::{ShelfRow, Tables, after, batch_of, is_of, tenant_of};
 use crate::mutation::Mutation;
 
 /// What is shelved because its tenant has no connection is due again so late.
@@ -69,11 +69,12 @@ impl Tables {
         Some(due_at)
     }
 
-    /// Takes a row off the shelf, and returns the replay that had it under way.
-    pub(crate) fn unshelve(&mut self, id: i64, generation: i64) -> Option<ReplayId> {
+    /// Takes a row off the shelf, and returns the replay that had it under way, with its batch.
+    pub(crate) fn unshelve(&mut self, id: i64, generation: i64) -> Option<(ReplayId, Option<BatchKey>)> {
         let is_changed = |row: &ShelfRow| row.generation != generation && !self.has(Mutation::UnshelveChanged);
         if self.shelf.get(&id).is_some_and(|row| !is_changed(row)) {
-            return self.shelf.remove(&id)?.replay;
+            let row = self.shelf.remove(&id)?;
+            return row.replay.map(|replay| (replay, batch_of(&row.content.identity)));
         }
         None
     }

@@ -217,6 +217,14 @@ pub(crate) fn is_of(identity: &ShelfIdentity, key: &BatchKey) -> bool {
     }
 }
 
+/// The batch of something on the shelf, as far as known.
+pub(crate) fn batch_of(identity: &ShelfIdentity) -> Option<BatchKey> {
+    match identity {
+        ShelfIdentity::Batch(key, _) => Some(key.clone()),
+        ShelfIdentity::Raw(_, tenant, batch) => Some(BatchKey::new(tenant.clone()?, batch.clone()?)),
+    }
+}
+
 /// Whose something on the shelf is, as far as known.
 pub(crate) fn tenant_of(identity: &ShelfIdentity) -> Option<&TenantId> {
     match identity {
