@@ -34,7 +34,7 @@ simulate: ## the worker's logic in paused time: PLANS (10000) with every fault a
 	target/simulation/testmo-simulate --from $(FROM) --plans $(PLANS) --jobs $(JOBS)
 	target/simulation/testmo-simulate --from $(FROM) --plans $(QUIET) --jobs $(JOBS) --quiet
 
-bench: ## measure the worker and its peers, in less than an hour (ROW=n for one row)
+bench: ## measure the worker and its peers, which takes more than an hour (ROW=n for one row)
 	@benches/run.sh $(if $(ROW),--row $(ROW))
 
 test: ## everything that is checked, with all set-up

@@ -21,8 +21,8 @@ const NOTE_CHARACTERS: usize = 200;
 
 const EXAMPLES: &str = "\
 A cause is listed while batches with it go on only after somebody has acted: the people who run the generator, the tenant's
-admin, support, or the people who run the worker. What is retried automatically is not listed. Below the causes stand the
-tenants whose light is not green, and the lanes that a person has paused.
+admin, support, or the people who run the worker. What is retried automatically is not listed. Tenants whose light is not green
+and lanes that a person has paused are listed below the causes.
 
 Examples:
   testmo-courier attention
@@ -53,7 +53,8 @@ pub(crate) async fn execute(arguments: &Arguments, files: &[PathBuf], out: &mut 
 fn text(found: &Attention, now: i64) -> String {
     let mut lines: Vec<String> = found.causes.iter().flat_map(|cause| described(cause, now)).collect();
     if !found.connections.is_empty() {
-        lines.push(format!("{} not green:", counted(found.connections.len(), "tenant is", "tenants are")));
+        let tenants = counted(found.connections.len(), "tenant is", "tenants are");
+        lines.push(format!("{tenants} not green (`testmo-courier tenants list` says what to do):"));
         let mut list = List::new(&["tenant", "light", "why"]);
         for (row, status) in &found.connections {
             let note = shortened(&status.note(), NOTE_CHARACTERS);
@@ -63,7 +64,8 @@ fn text(found: &Attention, now: i64) -> String {
     }
     if !found.paused.is_empty() {
         let lanes: Vec<String> = found.paused.iter().map(|lane| visible(lane.name()).into_owned()).collect();
-        lines.push(format!("Paused by a person: {}.", lanes.join(", ")));
+        let lanes = lanes.join(", ");
+        lines.push(format!("Paused by a person: {lanes}. `testmo-courier lanes resume LANE` ends a pause."));
     }
     if lines.is_empty() {
         lines.push("Nothing needs attention.".into());

@@ -131,17 +131,19 @@ fn answer(Ordered { order, opened, waiting, closed }: &Ordered, now: i64) -> Vec
     lines.extend(waiting.map(|waiting| behind(waiting, closed.is_empty(), now)));
     let describe = |closure: &Closure| match closure {
         Closure::RateLimited(account, until) => format!(
-            "Nothing is sent to {account} yet: Testmo asked for a pause until {} ({}). `lanes resume {name} --now` ends it.",
+            "Nothing is sent to {account} yet: Testmo asked for a pause until {} ({}). `testmo-courier lanes resume {name} --now` ends it.",
             absolute(*until),
             relative(*until, now)
         ),
         Closure::Failing(account, until) => format!(
-            "Nothing is sent to {account} yet: it fails, and is tried again {}. `lanes resume {name} --now` tries it at once.",
+            "Nothing is sent to {account} yet: it fails, and is tried again {}. `testmo-courier lanes resume {name} --now` tries it at once.",
             both((*until).max(now), now)
         ),
-        Closure::Paused(other) => format!("{0} is still paused: `lanes resume {0}` resumes it.", other.name()),
+        Closure::Paused(other) => {
+            format!("{0} is still paused: `testmo-courier lanes resume {0}` resumes it.", other.name())
+        }
         Closure::Unverified(tenant) => {
-            format!("The connection of {tenant} does not work: `tenants verify {tenant}` says why.")
+            format!("The connection of {tenant} does not work: `testmo-courier tenants verify {tenant}` says why.")
         }
     };
     lines.extend(closed.iter().map(describe));
@@ -150,7 +152,9 @@ fn answer(Ordered { order, opened, waiting, closed }: &Ordered, now: i64) -> Vec
 
 /// Says how much waits for a lane that was resumed.
 fn behind(waiting: Waiting, is_open: bool, now: i64) -> String {
-    let Some(since) = waiting.since else { return "Nothing on the shelf waits to be sent automatically.".into() };
+    let Some(since) = waiting.since else {
+        return "No batch of this lane waits on the shelf to be sent automatically.".into();
+    };
     let batches = batches_wait(&waiting);
     let then = if is_open { "; a running worker sends what is due as it has room" } else { "" };
     format!("{batches} for it on the shelf, the oldest since {}{then}.", both(since, now))
@@ -162,11 +166,11 @@ fn described(order: &LaneOverride) -> String {
     match (order.paused, limit) {
         (true, limit) => {
             let limit = limit.map(|limit| format!(", then {limit}")).unwrap_or_default();
-            format!("{name} is paused: its batches wait on the shelf until `lanes resume {name}`{limit}")
+            format!("{name} is paused: its batches wait on the shelf until `testmo-courier lanes resume {name}`{limit}")
         }
-        (false, Some(limit)) => format!("{name} is not paused by a person, and sends {limit}"),
+        (false, Some(limit)) => format!("{name} is not paused by a person; its limit is {limit}."),
         (false, None) => {
-            format!("{name} is not paused by a person, and sends as many concurrent requests as configured")
+            format!("{name} is not paused by a person; its limit is as configured.")
         }
     }
 }

@@ -66,11 +66,12 @@ First steps:
   testmo-courier run
 
 When batches do not arrive:
-  testmo-courier tenants list             which connections work, and what is to be done
-  testmo-courier shelf groups             what has failed, by its cause, with the commands that help
-  testmo-courier find TEXT                a batch by what a customer names
-  testmo-courier batches compare TENANT   what of the delivered cases is in Testmo now
-  testmo-courier audit                    who has changed what
+  testmo-courier attention                shows what needs attention, who has to act, and the next command
+  testmo-courier tenants list             shows which connections work, and how to fix the others
+  testmo-courier shelf groups             shows what failed, by cause, with the commands that help
+  testmo-courier find TEXT                finds a batch by what a customer pastes
+  testmo-courier batches compare TENANT   shows which delivered cases are in Testmo now
+  testmo-courier audit                    shows who changed what
 
 Exit codes:
   0  done
@@ -128,10 +129,10 @@ enum Command {
     Attention(attention::Arguments),
     /// Find batches and cases by an id, a name, a key, a tag, or a link into Testmo
     Find(find::Arguments),
-    /// Show batches, their cases and their events
+    /// Show batches, their cases and their events, and compare them with Testmo
     #[command(subcommand)]
     Batches(batches::Command),
-    /// Show and discard the batches that cannot be delivered now
+    /// Show, edit, discard and restore the batches that were not delivered
     #[command(subcommand)]
     Shelf(shelf::Command),
     /// List the batches that are not retried automatically: the same as `shelf list --state dead`

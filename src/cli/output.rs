@@ -1,11 +1,10 @@
 //! Writes results to standard output, in colour only on a terminal, and ends quietly when the reader has gone.
 
-use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 
 use testmo_courier::app::visible::hidden;
-pub(crate) use testmo_courier::app::visible::visible;
+pub(crate) use testmo_courier::app::visible::{in_shell, visible};
 
 use super::failure::Failure;
 
@@ -78,27 +77,9 @@ fn escaped(json: &str) -> String {
     })
 }
 
-/// Returns an argument as it is written in a shell.
-pub(crate) fn in_shell(argument: &str) -> Cow<'_, str> {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:@%+,".contains(c);
-    if !argument.is_empty() && argument.chars().all(is_plain) {
-        return Cow::Borrowed(argument);
-    }
-    Cow::Owned(format!("'{}'", argument.replace('\'', "'\\''")))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_argument_is_quoted_where_a_shell_would_read_something_else() {
-        for (argument, written) in
-            [("TC-2=3722", "TC-2=3722"), ("#2=3722", "'#2=3722'"), ("a b", "'a b'"), ("it's", r"'it'\''s'"), ("", "''")]
-        {
-            assert_eq!(in_shell(argument), written);
-        }
-    }
 
     #[test]
     fn json_is_the_same_value_without_characters_that_control_a_terminal() {

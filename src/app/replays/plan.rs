@@ -268,7 +268,7 @@ impl<'a> Planner<'a> {
         let now = self.store.now();
         let record = stored.map(|stored| &stored.record);
         let (forecast, why) = circumstances(row, record, connection, &throttle, &self.known.overrides, now).forecast();
-        let detail = why.map(|why| words_of(why, tenant)).or_else(|| reason_of(forecast));
+        let detail = why.map(|why| words_of(why, tenant)).or_else(|| forecast.remark().map(str::to_owned));
         Expected { forecast, detail, ..expected }
     }
 
@@ -389,16 +389,5 @@ fn words_of(why: NotYet, tenant: &TenantId) -> String {
         NotYet::Paused => "a person has paused the lane".into(),
         NotYet::RateLimited(until) => format!("Testmo asked for a pause until {}", time(until)),
         NotYet::Failing(until) => format!("Testmo fails; it is tried again at {}", time(until)),
-    }
-}
-
-/// Says why a forecast that is not about the account is expected.
-fn reason_of(forecast: Forecast) -> Option<String> {
-    match forecast {
-        Forecast::RefusedAgain => {
-            Some("neither the connection nor its verification has changed since Testmo refused it".into())
-        }
-        Forecast::OutcomeUnknown => Some("cases of it may be in Testmo: it is reconciled first".into()),
-        Forecast::Ready | Forecast::AlreadyInTestmo | Forecast::NotYet | Forecast::Impossible => None,
     }
 }

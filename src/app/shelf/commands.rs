@@ -74,7 +74,7 @@ pub fn story(entry: &Shelved) -> Option<ShelfCommand> {
 
 /// Returns the command that writes what can be sent to the customer about an entry.
 pub fn text_for_customer(entry: &Shelved) -> Option<ShelfCommand> {
-    command(format!("shelf show {} --for-customer", entry.id), "writes this for the customer, without words of ours")
+    command(format!("shelf show {} --for-customer", entry.id), "writes a text that can be sent to the customer")
 }
 
 /// Returns the commands that help with a connection that does not work for a reason, the most useful first.
@@ -160,7 +160,7 @@ fn of_reason(reason: Reason, names: &Names<'_>) -> Vec<Option<ShelfCommand>> {
                 "removes all of them; do so once the corrected cases are published",
             );
             let replay = names.replay_unchanged("tries again what was refused, after a change in Testmo");
-            vec![replay, names.edit(edit), set, names.discard(discard)]
+            vec![names.edit(edit), set, replay, names.discard(discard)]
         }
         Reason::RetriesExhausted => vec![names.retry(), names.give_up()],
         Reason::UnclearInTestmo | Reason::RejectedUnclear => vec![
@@ -327,9 +327,9 @@ mod tests {
         };
         let list = "shelf list --group c-00000007";
         let both = [
-            "replay --group c-00000007 --unchanged",
             "shelf edit 00000001",
             "shelf edit --group c-00000007 --set FIELD=VALUE",
+            "replay --group c-00000007 --unchanged",
             "shelf discard --group c-00000007",
             list,
         ];

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::str::FromStr;
 
 use crate::app::time::rfc3339;
+use crate::app::visible::in_shell;
 use crate::batch::BatchKey;
 use crate::store::shelf::{ShelfFilter, ShelfId};
 use crate::store::{Store, StoreError};
@@ -56,6 +57,12 @@ pub enum SelectionError {
 }
 
 impl Selection {
+    /// Returns the command that replays the selection; `None` if it has more names than are written.
+    pub fn replay_command(&self) -> Option<String> {
+        let is_whole = !matches!(self, Self::Named(names) if names.len() > MOST_WRITTEN);
+        is_whole.then(|| format!("testmo-courier replay {self}"))
+    }
+
     /// Selects by names or by a filter; exactly one of them has to be given.
     ///
     /// # Errors
@@ -141,8 +148,8 @@ fn filter_words(filter: &ShelfFilter) -> String {
         ("until", until.map(time)),
         ("message-id", message_id.clone()),
     ];
-    let words: Vec<String> =
-        options.into_iter().filter_map(|(name, value)| Some(format!("--{name} {}", value?))).collect();
+    let word = |(name, value): (&str, Option<String>)| Some(format!("--{name} {}", in_shell(&value?)));
+    let words: Vec<String> = options.into_iter().filter_map(word).collect();
     if words.is_empty() { "--all".into() } else { words.join(" ") }
 }
 
@@ -199,6 +206,15 @@ mod tests {
         assert_eq!(named.to_string(), "0000001a acme/b-1 0123456789ab");
         let many = Selection::Named((0..100_000).map(|id| EntryName::Id(ShelfId(id))).collect()).to_string();
         assert!(many.starts_with("00000000 ") && many.ends_with(" 00000013 and 99980 more"), "{many}");
+        let command =
+            |count| Selection::Named((0..count).map(|id| EntryName::Id(ShelfId(id))).collect()).replay_command();
+        assert!(command(20).is_some_and(|command| command.ends_with(" 00000013")));
+        assert_eq!(command(21), None, "what is cut is no command");
+        let message = ShelfFilter { message_id: Some("a b".into()), ..ShelfFilter::default() };
+        assert_eq!(
+            Selection::Matching(message).replay_command().as_deref(),
+            Some("testmo-courier replay --message-id 'a b'")
+        );
         assert_eq!(Selection::Matching(ShelfFilter::default()).to_string(), "--all");
         let filter = ShelfFilter {
             tenant: "acme".parse().ok(),

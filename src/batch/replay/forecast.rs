@@ -38,6 +38,17 @@ impl Forecast {
         }
     }
 
+    /// Says why it is expected, where that is not about one batch or its account.
+    pub fn remark(self) -> Option<&'static str> {
+        match self {
+            Self::RefusedAgain => {
+                Some("neither its message nor the connection nor its verification has changed since Testmo refused it")
+            }
+            Self::OutcomeUnknown => Some("cases of it may be in Testmo: it is reconciled first"),
+            Self::Ready | Self::AlreadyInTestmo | Self::NotYet | Self::Impossible => None,
+        }
+    }
+
     /// Returns whether a replay tries such a batch: what would be refused again only on request.
     pub fn is_tried(self, unchanged_too: bool) -> bool {
         match self {

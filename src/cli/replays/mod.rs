@@ -79,7 +79,9 @@ pub(super) async fn execute(
         ReplayAction::Start => {
             format!("Replay {id} is started; a running worker carries it out. {}", show::watched(id))
         }
-        ReplayAction::Pause => format!("Replay {id} is paused. What is under way comes to its end."),
+        ReplayAction::Pause => format!(
+            "Replay {id} is paused. What is under way comes to its end. `testmo-courier replays resume {id}` goes on."
+        ),
         ReplayAction::Resume => {
             format!("Replay {id} goes on, beginning with a few batches one at a time. {}", show::watched(id))
         }

@@ -23,7 +23,7 @@ pub(crate) async fn plan_text(store: &Store, planned: &Planned) -> Result<String
     let items = replays::items(store, planned.id, &ItemFilter::default(), READ).await?;
     let first = items.iter().find(|item| item.forecast == Forecast::NotYet.name());
     if let Some(why) = first.and_then(|item| item.detail.as_ref()) {
-        text.push_str(&format!("  not yet, such as: {}\n", visible(why)));
+        text.push_str(&format!("  for example, not yet because: {}\n", visible(why)));
     }
     let left = items.iter().filter(|item| item.outcome.is_some());
     let mut named = 0;
@@ -32,7 +32,7 @@ pub(crate) async fn plan_text(store: &Store, planned: &Planned) -> Result<String
         let why = item.detail.clone().unwrap_or_else(|| "every case is in Testmo; the entry can be discarded".into());
         let batch = match (&item.tenant, &item.batch) {
             (Some(tenant), Some(batch)) => format!("{tenant}/{batch}"),
-            (_, None) | (None, _) => format!("entry {}", item.entry),
+            (_, None) | (None, _) => "without a known batch".into(),
         };
         text.push_str(&format!("  not replayed: {} {batch} ({}): {}\n", item.entry, item.reason, visible(&why)));
     }

@@ -231,7 +231,9 @@ impl Command<'_> {
         }
         let ids: Vec<ShelfId> = outcome.done.iter().map(|entry| entry.id).collect();
         if !ids.is_empty() {
-            self.replayed(&ids, &format!("testmo-courier replay {selection}"), out).await?;
+            let otherwise = selection.replay_command();
+            let otherwise = otherwise.unwrap_or_else(|| "`testmo-courier replay` with the same ids".to_owned());
+            self.replayed(&ids, &otherwise, out).await?;
         }
         let is_whole = outcome.gone.is_empty() && outcome.refused.iter().all(|refused| !is_race(&refused.why));
         if is_whole && (!selection.is_by_name() || outcome.refused.is_empty()) { Ok(()) } else { Err(Failure::Printed) }

@@ -47,8 +47,8 @@ pub(in crate::store) async fn hold(conn: &mut AnyConnection, id: ShelfId) -> Res
     Ok(sql::execute(conn, sql, vec![Bound::Int(id.0)]).await? == 1)
 }
 
-/// Makes the entry `$1` due at `$2` if it waits for the end of a pause that nothing holds up any more: whoever ended the pause
-/// did not find it on the shelf.
+/// Makes the entry `$1` due at `$2` if it waits for the end of a pause and neither its tenant nor its account is paused now: the
+/// pause was ended while the entry was not on the shelf.
 const END_OF_PAUSE: &str = "UPDATE shelf SET due_at = $2 WHERE id = $1 AND state = 'parked' \
     AND reason = 'paused' AND due_at > $2 AND NOT EXISTS (SELECT 1 FROM lane_orders WHERE paused = 1 \
     AND ((kind = 'tenant' AND name = shelf.tenant_id) OR (kind = 'account' AND name = shelf.account)))";

@@ -283,7 +283,13 @@ async fn an_entry_that_vanished_is_noted(f: &dyn Subject) {
     let replay = running(f, &rows).await;
     assert!(start(f, &rows[0], replay, 0).await && start(f, &rows[1], replay, 1).await);
     let leased = lease(f).await;
-    // Its batch was finished before.
+    // Its batch was delivered before.
+    let stored = f.batch(&fresh("b2").key).await.unwrap().record;
+    let from_epoch = stored.epoch;
+    let mut record = BatchRecord { fingerprint: "1:other".into(), ..stored };
+    record.settle(BatchState::Delivered, START);
+    let batch = Some(RecordUpdate { record, from_epoch });
+    assert!(f.store().commit(Commit { batch, ..Commit::default() }.into()).await.unwrap().is_done());
     let gone = Commit { unshelve: Some((leased[1].id.0, leased[1].generation)), ..Commit::default() };
     assert!(f.store().commit(gone.into()).await.unwrap().is_done());
     assert_eq!(outcomes(f, replay.0).await, [(1, ItemOutcome::AlreadyInTestmo, None)]);
