@@ -8,9 +8,8 @@ use testmo_courier::batch::ledger::{BatchState, CaseState};
 use testmo_courier::store::LedgerStore;
 use testmo_courier::store::audit::AuditFilter;
 use testmo_courier::store::shelf::{ShelfState, Shelved};
-use testmo_sim::faults::Fault;
 
-use crate::support::batches::{batch, names, on_create};
+use crate::support::batches::{batch, names};
 use crate::support::broker::Broker;
 use crate::support::postgres::Postgres;
 use crate::support::process::{Process, command};
@@ -221,13 +220,8 @@ async fn a_discard_is_undone_once() {
 
 /// Has a batch end in part because a case is not found after an unknown outcome: a person has renamed one case.
 async fn with_missing_case(stage: &mut Stage) -> u64 {
-    let acme = stage.account("acme");
-    acme.set_faults([on_create(Fault::status_after_commit(503)).times(1)]);
     stage.start_worker();
-    stage.publish(&batch("acme", "b-1", 3)).await;
-    acme.until(|station| station.account.cases.iter().len() == 3).await;
-    let id = acme.cases()[1].id;
-    assert!(acme.change_case(id, |case| case.name = "Renamed by a person".into()));
+    let id = stage.publish_and_rename("acme", "b-1", "Renamed by a person").await;
     assert_eq!(told(&stage.event_of("acme/b-1").await), ("partial", 1, vec!["adopted", "unclear", "adopted"]));
     id
 }

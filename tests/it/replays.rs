@@ -34,7 +34,7 @@ async fn refused(stage: &mut Stage, batches: usize) {
 }
 
 /// Waits until a replay is in a state, and returns why it is.
-async fn until_is(stage: &Stage, id: i64, state: ReplayState) -> Option<String> {
+pub(crate) async fn until_is(stage: &Stage, id: i64, state: ReplayState) -> Option<String> {
     let replay = async || stage.store.replay(ReplayId(id)).await.expect("a store").expect("a replay");
     until(async || replay().await.state == Some(state)).await;
     replay().await.why

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -15,8 +15,8 @@ use crate::usage::{self, Usage};
 
 /// How long a contestant may take to end after SIGTERM.
 const ENDS: Duration = Duration::from_secs(5);
-/// The time between two looks at a contestant that ends on its own.
-const LOOK: Duration = Duration::from_millis(3);
+/// The time between two checks of a contestant that ends on its own.
+const POLL_INTERVAL: Duration = Duration::from_millis(3);
 
 /// A program that consumes batches.
 #[derive(Clone, Debug)]
@@ -176,9 +176,10 @@ impl Running {
         }
     }
 
-    /// Waits until the contestant has ended, and returns the resources that it has used as of its last milliseconds.
-    pub(crate) async fn until_ended(mut self) -> anyhow::Result<Usage> {
-        let mut used = Usage::default();
+    /// Waits until the contestant has ended, and returns the resources that it has used as of its last milliseconds. Fails,
+    /// with the end of the log, if it does not end within a time.
+    pub(crate) async fn until_ended(mut self, within: Duration) -> anyhow::Result<Usage> {
+        let (mut used, deadline) = (Usage::default(), Instant::now() + within);
         loop {
             let usage = self.usage();
             used.cpu = used.cpu.max(usage.cpu);
@@ -187,7 +188,9 @@ impl Running {
                 anyhow::ensure!(status.success(), "{} ended with {status}\n{}", self.name, self.tail());
                 return Ok(used);
             }
-            tokio::time::sleep(LOOK).await;
+            let is_late = Instant::now() > deadline;
+            anyhow::ensure!(!is_late, "{} did not end within {within:?}\n{}", self.name, self.tail());
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 

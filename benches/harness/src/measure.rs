@@ -16,7 +16,7 @@ use crate::usage::Usage;
 use crate::worker::{API_KEY, FOLDER, PROJECT};
 
 /// The pause between two checks whether a measurement is over.
-const LOOK: Duration = Duration::from_millis(25);
+const POLL_INTERVAL: Duration = Duration::from_millis(25);
 /// How long a contestant may take from its start to its first request.
 const STARTS: Duration = Duration::from_secs(60);
 
@@ -173,12 +173,12 @@ async fn watch(
         }
         anyhow::ensure!(Instant::now() < deadline, "it does nothing:\n{}", running.tail());
         running.check()?;
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     };
     let mut done = sight.done(neighbours).await?;
     while done < job.batches as f64 && start.elapsed() < job.span {
         running.check()?;
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
         done = sight.done(neighbours).await?;
     }
     let seconds = start.elapsed().as_secs_f64();

@@ -43,7 +43,8 @@ impl ReplayAction {
         }
     }
 
-    fn audit_action(self) -> AuditAction {
+    /// Returns what the audit keeps of this action.
+    pub fn audit_action(self) -> AuditAction {
         match self {
             Self::Start => AuditAction::StartReplay,
             Self::Pause => AuditAction::PauseReplay,

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
+use testmo_courier::app::replays::ReplayAction;
 
-use crate::orders::Act;
 use crate::person::AT_ONCE;
 use crate::stage::Stage;
 
@@ -51,26 +51,26 @@ impl Closing {
         let mut left = Vec::new();
         for replay in person.replays().await? {
             let (id, state) = (replay["id"].as_i64().unwrap_or_default(), &replay["state"]);
-            let act = match state.as_str().unwrap_or_default() {
+            let action = match state.as_str().unwrap_or_default() {
                 "done" | "cancelled" => continue,
-                "planning" => Some(Act::Cancel),
-                "planned" => Some(Act::Start),
+                "planning" => Some(ReplayAction::Cancel),
+                "planned" => Some(ReplayAction::Start),
                 "paused" => Some(self.after_pause(id, &replay)?),
                 _ => None,
             };
             left.push(format!("replay {id} is {state}"));
-            if let Some(act) = act {
-                person.act(act, id).await?;
+            if let Some(action) = action {
+                person.act(action, id).await?;
             }
         }
         Ok(left)
     }
 
-    fn after_pause(&mut self, id: i64, replay: &Value) -> anyhow::Result<Act> {
+    fn after_pause(&mut self, id: i64, replay: &Value) -> anyhow::Result<ReplayAction> {
         anyhow::ensure!(replay["why"].is_string(), "replay {id} is paused and does not say why");
         let resumes = self.resumes.entry(id).or_default();
         *resumes += 1;
         anyhow::ensure!(*resumes <= MOST_RESUMES, "replay {id} stops again and again: {}", replay["why"]);
-        Ok(Act::Resume)
+        Ok(ReplayAction::Resume)
     }
 }

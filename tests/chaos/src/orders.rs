@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use fastrand::Rng;
+use testmo_courier::app::replays::ReplayAction;
 
 use crate::plan::{Action, Form, TENANTS};
 
@@ -23,7 +24,7 @@ pub(crate) enum Order {
     /// Replay one dead entry.
     ReplayOne { pick: usize },
     /// Change the state of a replay.
-    Act { act: Act, pick: usize },
+    Act { action: ReplayAction, pick: usize },
     /// Discard a dead entry.
     Discard { pick: usize },
     /// Put a discarded entry back onto the shelf.
@@ -50,46 +51,6 @@ pub(crate) struct Options {
     pub(crate) limit: Option<u32>,
     pub(crate) unchanged: bool,
     pub(crate) only_plan: bool,
-}
-
-/// What is done with a replay.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Act {
-    Start,
-    Pause,
-    Resume,
-    Cancel,
-}
-
-impl Act {
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Start => "start",
-            Self::Pause => "pause",
-            Self::Resume => "resume",
-            Self::Cancel => "cancel",
-        }
-    }
-
-    /// Returns the word that the audit keeps.
-    pub(crate) fn audit_action(self) -> &'static str {
-        match self {
-            Self::Start => "replay.start",
-            Self::Pause => "replay.pause",
-            Self::Resume => "replay.resume",
-            Self::Cancel => "replay.cancel",
-        }
-    }
-
-    /// Returns the states of replays with which this can be done.
-    pub(crate) fn from(self) -> &'static [&'static str] {
-        match self {
-            Self::Start => &["planned"],
-            Self::Pause => &["running"],
-            Self::Resume => &["paused"],
-            Self::Cancel => &["planning", "planned", "running", "paused"],
-        }
-    }
 }
 
 /// Draws orders with their times in milliseconds, times in which an account refuses every name, and ends of workers.
@@ -123,10 +84,10 @@ fn order(rng: &mut Rng) -> Order {
     match rng.u8(..20) {
         0..=6 => Order::Replay { selection: selection(rng), options: options(rng) },
         7 | 8 => Order::ReplayOne { pick },
-        9 | 10 => Order::Act { act: Act::Start, pick },
-        11 | 12 => Order::Act { act: Act::Pause, pick },
-        13 | 14 => Order::Act { act: Act::Resume, pick },
-        15 | 16 => Order::Act { act: Act::Cancel, pick },
+        9 | 10 => Order::Act { action: ReplayAction::Start, pick },
+        11 | 12 => Order::Act { action: ReplayAction::Pause, pick },
+        13 | 14 => Order::Act { action: ReplayAction::Resume, pick },
+        15 | 16 => Order::Act { action: ReplayAction::Cancel, pick },
         17 | 18 => Order::Discard { pick },
         _ => Order::Restore { pick },
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use serde_json::Value;
+use testmo_courier::app::replays::ReplayAction;
 use testmo_courier::store::Store;
 use testmo_courier::store::replays::{ItemFilter, ReplayId};
 use tokio::process::Command;
@@ -15,7 +16,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::diary::{Diary, Frozen};
-use crate::orders::{Act, CURABLE, Options, Order, Selection};
+use crate::orders::{CURABLE, Options, Order, Selection};
 use crate::plan::TENANTS;
 use crate::timeline::Timeline;
 
@@ -73,24 +74,28 @@ impl Person {
                 self.replay(selected, options).await
             }
             Order::ReplayOne { pick } => {
-                let Some(entry) = picked(self.curable().await?, pick) else { return Ok(()) };
+                let Some(entry) = picked(ids_of(&self.curable().await?), pick) else { return Ok(()) };
                 self.replay(vec![entry], AT_ONCE).await
             }
-            Order::Act { act, pick } => {
+            Order::Act { action, pick } => {
                 let replays = self.replays().await?;
-                let can = |replay: &&Value| act.from().iter().any(|state| replay["state"] == *state);
+                let can = |replay: &&Value| {
+                    let state = replay["state"].as_str().and_then(|state| state.parse().ok());
+                    state.is_some_and(|state| action.next(state).is_some())
+                };
                 let ids = replays.iter().filter(can).filter_map(|replay| replay["id"].as_i64()).collect();
                 let Some(id) = picked(ids, pick) else { return Ok(()) };
-                self.act(act, id).await
+                self.act(action, id).await
             }
             Order::Discard { pick } => {
-                let Some(entry) = picked(self.curable().await?, pick) else { return Ok(()) };
+                let mut entries = self.curable().await?;
+                // Messages with unreadable headers are replayed, and never discarded.
+                entries.retain(|entry| entry["reason"] != "unreadable_headers");
+                let Some(entry) = picked(ids_of(&entries), pick) else { return Ok(()) };
                 self.discard(&entry).await
             }
             Order::Restore { pick } => {
-                let entries = self.discarded().await?;
-                let ids = entries.iter().filter_map(|entry| entry["id"].as_str().map(str::to_owned)).collect();
-                let Some(entry) = picked(ids, pick) else { return Ok(()) };
+                let Some(entry) = picked(ids_of(&self.discarded().await?), pick) else { return Ok(()) };
                 self.restore(&entry).await
             }
         }
@@ -137,19 +142,19 @@ impl Person {
     }
 
     /// Starts, pauses, resumes or cancels a replay.
-    pub(crate) async fn act(&self, act: Act, id: i64) -> anyhow::Result<()> {
-        let action = act.audit_action();
-        let words = ["replays", act.word(), &id.to_string(), "--because", "chaos"].map(str::to_owned);
+    pub(crate) async fn act(&self, action: ReplayAction, id: i64) -> anyhow::Result<()> {
+        let kept = action.audit_action().name();
+        let words = ["replays", word(action), &id.to_string(), "--because", "chaos"].map(str::to_owned);
         let answer = self.until_answered(&words, |answer| {
             if answer.code == AWAY {
-                self.diary.unknown(self.name, action);
+                self.diary.unknown(self.name, kept);
             }
         });
         if answer.await?.code != DONE {
             return Ok(());
         }
-        self.diary.stored(self.name, action, format!("replay {id}"));
-        if act == Act::Cancel {
+        self.diary.stored(self.name, kept, format!("replay {id}"));
+        if action == ReplayAction::Cancel {
             self.diary.cancelled(id, self.started(id).await?);
         }
         Ok(())
@@ -214,8 +219,7 @@ impl Person {
             Selection::Since(seconds) => vec!["--since".into(), format!("{seconds}s")],
             Selection::Group(pick) => {
                 let groups = self.list(&["shelf", "groups"]).await?;
-                let ids = groups.iter().filter_map(|group| group["id"].as_str().map(str::to_owned)).collect();
-                let Some(id) = picked(ids, pick) else { return Ok(None) };
+                let Some(id) = picked(ids_of(&groups), pick) else { return Ok(None) };
                 vec!["--group".into(), id]
             }
         };
@@ -223,13 +227,10 @@ impl Person {
     }
 
     /// Returns the dead entries whose cause may be gone.
-    async fn curable(&self) -> anyhow::Result<Vec<String>> {
-        let entries = self.list(&["shelf", "list", "--state", "dead", "--limit", "0"]).await?;
-        let is_curable = |entry: &&Value| CURABLE.iter().any(|reason| entry["reason"] == *reason);
-        let curable = entries.iter().filter(is_curable);
-        // Messages with unreadable headers are replayed, and never discarded.
-        let curable = curable.filter(|entry| entry["reason"] != "unreadable_headers");
-        Ok(curable.filter_map(|entry| entry["id"].as_str().map(str::to_owned)).collect())
+    async fn curable(&self) -> anyhow::Result<Vec<Value>> {
+        let mut entries = self.list(&["shelf", "list", "--state", "dead", "--limit", "0"]).await?;
+        entries.retain(|entry| CURABLE.iter().any(|reason| entry["reason"] == *reason));
+        Ok(entries)
     }
 
     /// Returns the rows that a command prints.
@@ -278,6 +279,21 @@ impl Person {
 
 /// How single entries are replayed.
 pub(crate) const AT_ONCE: Options = Options { rate: None, limit: None, unchanged: false, only_plan: false };
+
+/// Returns the word for which the command line does this.
+fn word(action: ReplayAction) -> &'static str {
+    match action {
+        ReplayAction::Start => "start",
+        ReplayAction::Pause => "pause",
+        ReplayAction::Resume => "resume",
+        ReplayAction::Cancel => "cancel",
+    }
+}
+
+/// Returns the ids of the rows that a command printed.
+fn ids_of(rows: &[Value]) -> Vec<String> {
+    rows.iter().filter_map(|row| row["id"].as_str().map(str::to_owned)).collect()
+}
 
 fn picked<T>(mut from: Vec<T>, pick: usize) -> Option<T> {
     (!from.is_empty()).then(|| from.swap_remove(pick % from.len()))

@@ -4,10 +4,9 @@ use serde_json::{Value, json};
 use testmo_courier::app::actor::Role;
 use testmo_courier::batch::Reason;
 use testmo_sim::Time;
-use testmo_sim::faults::Fault;
 
 use super::support::{Api, both};
-use crate::support::batches::{batch, key_of, on_create};
+use crate::support::batches::{batch, key_of};
 use crate::support::broker::Broker;
 use crate::support::postgres::Postgres;
 use crate::support::stage::{LeftOver, Stage};
@@ -60,13 +59,8 @@ async fn candidates_are_listed_with_id_name_and_link_and_one_is_adopted() {
         Stage::on_postgres(Postgres::shared(), &["acme", "birch"], &SETTLE).await,
     ] {
         let mut api = Api::of(stage).await;
-        let acme = api.stage.account("acme");
-        acme.set_faults([on_create(Fault::status_after_commit(503)).times(1)]);
         api.stage.start_worker();
-        api.stage.publish(&batch("acme", "b-1", 3)).await;
-        acme.until(|station| station.account.cases.iter().len() == 3).await;
-        let renamed = acme.cases()[1].id;
-        assert!(acme.change_case(renamed, |case| case.name = "Renamed by a person".into()));
+        let renamed = api.stage.publish_and_rename("acme", "b-1", "Renamed by a person").await;
         api.stage.event_of("acme/b-1").await;
         let id = api.stage.shelf().await[0].id.to_string();
         let path = format!("/api/v1/shelf/{id}/candidates");

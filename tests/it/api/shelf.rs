@@ -12,14 +12,8 @@ use crate::support::stage::LeftOver;
 
 /// Reads all pages of a list, and returns a member of each row.
 fn pages(api: &Api, path: &str, token: &str, member: &str, mut between: impl FnMut()) -> Vec<Value> {
-    let (mut path, mut found) = (path.to_owned(), Vec::new());
-    while !path.is_empty() {
-        let page = api.get(&path, token).is(200);
-        found.extend(page["items"].as_array().expect("a list").iter().map(|row| row[member].clone()));
-        path = page["next"].as_str().unwrap_or_default().to_owned();
-        between();
-    }
-    found
+    let rows = api.pages(path, token, |_| between());
+    rows.iter().map(|row| row[member].clone()).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

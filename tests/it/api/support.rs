@@ -20,6 +20,9 @@ use crate::support::waiting::patient;
 /// The longest wait for an answer.
 const LONGEST_ANSWER: Duration = Duration::from_secs(60);
 
+/// The most pages that a list of a test has.
+const MOST_PAGES: usize = 1_000;
+
 /// The API of a stage.
 pub(super) struct Api {
     pub(super) stage: Stage,
@@ -81,6 +84,20 @@ impl Api {
     /// Reads.
     pub(super) fn get(&self, path: &str, token: &str) -> Answer {
         self.ask("GET", path, token, "", None)
+    }
+
+    /// Reads all pages of a list, and returns their rows; calls `between` with each page before the next one is read.
+    #[track_caller]
+    pub(super) fn pages(&self, path: &str, token: &str, mut between: impl FnMut(&Value)) -> Vec<Value> {
+        let (mut path, mut rows) = (path.to_owned(), Vec::new());
+        for _ in 0..MOST_PAGES {
+            let page = self.get(&path, token).is(200);
+            rows.extend(page["items"].as_array().expect("a list").iter().cloned());
+            between(&page);
+            let Some(next) = page["next"].as_str() else { return rows };
+            path = next.to_owned();
+        }
+        panic!("the list does not end after {MOST_PAGES} pages: {path}")
     }
 
     /// Sends JSON.

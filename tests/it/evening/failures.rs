@@ -107,12 +107,9 @@ async fn without_cases(stage: &mut Stage) {
 /// The answer to a request is lost, and a person renames one of its cases before the worker reads them.
 async fn not_found_again(stage: &mut Stage) {
     let account = stage.account("lindenshop");
-    let before = account.cases().len();
     account.set_next_case_id(FIRST_LOST);
-    account.set_faults([on_create(Fault::status_after_commit(503)).times(1)]);
-    stage.publish(&batch("lindenshop", "checkout-100", 3)).await;
-    account.until(|station| station.account.cases.iter().len() == before + 3).await;
-    assert!(account.change_case(FIRST_LOST + 1, |case| case.name = "Check out as a guest (reviewed)".into()));
+    let renamed = stage.publish_and_rename("lindenshop", "checkout-100", "Check out as a guest (reviewed)").await;
+    assert_eq!(renamed, FIRST_LOST + 1);
     shelved(stage, "lindenshop", ShelfState::Dead, Reason::UnclearInTestmo, 1).await;
 }
 

@@ -42,11 +42,14 @@ impl Known {
         let is_option = |option: &str| help.iter().any(|line| line.trim_start().split(' ').any(|word| word == option));
         let mut value_is_next = false;
         for word in &command[named..] {
-            match word.starts_with("--") {
-                true if !is_option(word) => return Some(format!("{word} is no option of {parts:?}")),
-                false if !value_is_next => return Some(format!("nobody says to add {word} to: {line}")),
-                is_option => value_is_next = is_option,
+            let begins_an_option = word.starts_with("--");
+            if begins_an_option && !is_option(word) {
+                return Some(format!("{word} is no option of {parts:?}"));
             }
+            if !begins_an_option && !value_is_next {
+                return Some(format!("nobody says to add {word} to: {line}"));
+            }
+            value_is_next = begins_an_option;
         }
         None
     }

@@ -24,7 +24,10 @@ fn numbered(name: &str, count: usize) -> impl Iterator<Item = String> {
 
 /// Waits until the cases of a suite are in Testmo, and nothing of the tenant's suite is on the shelf any more.
 pub(super) async fn arrived(stage: &Stage, tenant: &str, name: &str, count: usize) {
-    let are_there = || numbered(name, count).all(|name| counted(stage, tenant).get(&name) == Some(&1));
+    let are_there = || {
+        let there = counted(stage, tenant);
+        numbered(name, count).all(|name| there.get(&name) == Some(&1))
+    };
     let waits = async || {
         let is_it =
             |row: &Shelved| row.state == ShelfState::Parked && row.tenant().is_some_and(|of| of.as_str() == tenant);

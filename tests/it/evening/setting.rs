@@ -1,14 +1,14 @@
 //! Checks that a field that is set in many entries is tried with one of them first.
 
 use serde_json::json;
-use testmo_courier::store::replays::{ReplayId, ReplayState};
+use testmo_courier::store::replays::ReplayState;
 use testmo_courier::store::shelf::ShelfState;
 use testmo_sim::Method;
 
 use crate::replay::{courier, says};
+use crate::replays::until_is;
 use crate::support::batches::batch;
 use crate::support::stage::Stage;
-use crate::support::waiting::until;
 
 const BATCHES: usize = 8;
 
@@ -22,12 +22,6 @@ async fn with_long_names(stage: &mut Stage) {
         stage.publish(&long).await;
     }
     stage.shelf_until(|shelf| shelf.iter().filter(|row| row.state == ShelfState::Dead).count() == BATCHES).await;
-}
-
-/// Waits until a replay is in a state.
-async fn until_is(stage: &Stage, id: i64, state: ReplayState) {
-    let replay = async || stage.store.replay(ReplayId(id)).await.expect("a store").expect("a replay");
-    until(async || replay().await.state == Some(state)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

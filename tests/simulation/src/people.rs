@@ -24,7 +24,7 @@ const TRIES: u32 = 4;
 /// How long a person waits in between.
 const PAUSE: Duration = Duration::from_secs(1);
 /// The number of the first person, above those of all workers.
-pub(crate) const FIRST: u64 = 9_001;
+pub(crate) const FIRST_PERSON: u64 = 9_001;
 
 /// What a person does.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,7 +89,7 @@ pub(crate) fn draw(seed: u64, healed: Duration, tenants: usize) -> Vec<(Duration
             12..=13 => Act::Correct { which: rng.usize(..20) },
             _ => Act::Restore { which: rng.usize(..20) },
         };
-        (at, Action::Person { person: FIRST + rng.u64(..2), act })
+        (at, Action::Person { person: FIRST_PERSON + rng.u64(..2), act })
     });
     acts.collect()
 }
@@ -114,7 +114,7 @@ pub(crate) fn lead_astray(plan: &mut Plan) {
     let starts_after = Some(ms(&mut rng, 0..3_000));
     let act = Act::Replay { selected: Selected::All, limits, starts_after };
     let at = ms(&mut rng, millis(plan.healed) / 3..millis(plan.healed));
-    plan.actions.push((at, Action::Person { person: FIRST, act }));
+    plan.actions.push((at, Action::Person { person: FIRST_PERSON, act }));
 }
 
 fn selected(rng: &mut Rng, tenants: usize) -> Selected {

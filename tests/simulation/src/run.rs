@@ -136,19 +136,24 @@ async fn carry_out(plan: &Plan, keeps_timeline: bool) -> Outcome {
     }
     over.cancel();
     (0..plan.replicas).for_each(|replica| give(replica, Order::End));
-    tasks.close();
-    tasks.wait().await;
-    stage.testmo.quiet().await;
-    if stage.store.was_hurried() {
-        stage.complain("a worker runs in circles: it asks the store again and again at one moment".into());
-    }
-    let mut broken = stage.complaints();
+    let mut broken = end(&stage, &tasks).await;
     broken.extend(check(&stage, plan));
     broken.extend(late_deliveries(plan, &stage.broker.heard()));
     let (timeline, simulated) = (stage.diary.lines(), stage.diary.elapsed());
     let (pushes, packs, replayed) = counts(&stage);
     let (cases, planned) = (cases_in(&stage), (0, 0));
     Outcome { broken, timeline, simulated, cases, pushes, packs, replayed, planned }
+}
+
+/// Waits until the replicas have ended and Testmo has nothing under way; returns what was complained of.
+pub(crate) async fn end(stage: &Stage, tasks: &TaskTracker) -> Vec<String> {
+    tasks.close();
+    tasks.wait().await;
+    stage.testmo.quiet().await;
+    if stage.store.was_hurried() {
+        stage.complain("a worker runs in circles: it asks the store again and again at one moment".into());
+    }
+    stage.complaints()
 }
 
 /// Counts create requests, those with cases of several batches, and entries that replays started.

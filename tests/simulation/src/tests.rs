@@ -13,16 +13,25 @@ use crate::plan::{Action, Kind, Limits, Plan, TenantPlan};
 use crate::weather::Rates;
 use crate::{Mutation, Outcome, run, simulate, simulate_quiet};
 
-/// Runs plans of a family on all cores, until `most` have failed or no seed is left; returns the violations by seed, and how many
-/// requests of all plans carried cases of several batches.
+/// What happened in many plans.
+struct Totals {
+    /// The violations by seed.
+    failed: BTreeMap<u64, Vec<String>>,
+    /// How many requests carried cases of several batches.
+    packs: usize,
+    /// How many entries replays have started.
+    replayed: usize,
+}
+
+/// Runs plans of a family on all cores, until `most` have failed or no seed is left.
 fn run_all(
     simulate: fn(u64, Option<Mutation>, bool) -> Outcome,
     seeds: std::ops::Range<u64>,
     mutation: Option<Mutation>,
     most: usize,
-) -> (BTreeMap<u64, Vec<String>>, usize) {
+) -> Totals {
     let (next, failed) = (AtomicU64::new(seeds.start), std::sync::Mutex::new(BTreeMap::new()));
-    let packs = AtomicUsize::new(0);
+    let (packs, replayed) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let job = || {
         while crate::diary::lock(&failed).len() < most {
             let seed = next.fetch_add(1, Ordering::Relaxed);
@@ -31,6 +40,7 @@ fn run_all(
             }
             let outcome = simulate(seed, mutation, false);
             packs.fetch_add(outcome.packs, Ordering::Relaxed);
+            replayed.fetch_add(outcome.replayed, Ordering::Relaxed);
             if !outcome.broken.is_empty() {
                 crate::diary::lock(&failed).insert(seed, outcome.broken);
             }
@@ -41,15 +51,17 @@ fn run_all(
             scope.spawn(job);
         }
     });
-    (failed.into_inner().expect("what failed"), packs.into_inner())
+    let failed = failed.into_inner().expect("what failed");
+    Totals { failed, packs: packs.into_inner(), replayed: replayed.into_inner() }
 }
 
 #[test]
 fn two_thousand_plans_lose_nothing_and_make_nothing_twice() {
-    let (failed, packs) = run_all(simulate, 1..2_001, None, 3);
+    let Totals { failed, packs, replayed } = run_all(simulate, 1..2_001, None, 3);
     let again: Vec<String> = failed.keys().map(|seed| format!("make simulate FROM={seed} PLANS=1")).collect();
     assert!(failed.is_empty(), "{failed:#?}\nagain: {again:?}");
     assert!(packs > 500, "only {packs} requests carried cases of several batches");
+    assert!(replayed > 500, "only {replayed} entries were started by replays");
 }
 
 /// Checks the checks: a simulation that notices no bug would prove nothing.
@@ -58,7 +70,7 @@ fn every_known_bug_is_noticed() {
     for mutation in Mutation::ALL {
         // Whether a replay goes on in vain is known only where everything else is quiet.
         let family = if mutation == Mutation::IgnoreStops { simulate_quiet } else { simulate };
-        let (failed, _) = run_all(family, 1..2_001, Some(mutation), 1);
+        let failed = run_all(family, 1..2_001, Some(mutation), 1).failed;
         assert!(!failed.is_empty(), "{mutation:?} went unnoticed");
     }
 }

@@ -22,7 +22,7 @@ const SETTLES: Duration = Duration::from_secs(10);
 /// How long a worker may take until it is ready.
 const STARTS: Duration = Duration::from_secs(60);
 /// How often it is asked whether it is ready.
-const LOOK: Duration = Duration::from_millis(10);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// How many batches a second have to be pruned: 1.5 times as many as a worker delivers.
 const PRUNED_PER_SECOND: f64 = 7_000.0;
@@ -114,7 +114,7 @@ fn checks(store: &str, empty: &Idle, filled: &Idle) -> [Check; 3] {
 }
 
 async fn measure(bench: &mut Bench<'_>, on_postgres: bool, size: Option<(usize, usize)>) -> anyhow::Result<Idle> {
-    let mut stage = stage(bench, on_postgres).await?;
+    let mut stage = stage(bench, on_postgres, vec![TENANT.to_owned()]).await?;
     if let Some((rows, batches)) = size {
         let began = Instant::now();
         fill(&stage.setup.config.store.url, rows, batches).await?;
@@ -136,7 +136,7 @@ async fn measure(bench: &mut Bench<'_>, on_postgres: bool, size: Option<(usize, 
 
 /// Returns how many batches a second a worker prunes that has nothing else to do.
 async fn prune(bench: &mut Bench<'_>, on_postgres: bool, batches: usize) -> anyhow::Result<f64> {
-    let mut stage = stage(bench, on_postgres).await?;
+    let mut stage = stage(bench, on_postgres, vec![TENANT.to_owned()]).await?;
     let url = stage.setup.config.store.url.clone();
     fill_with_old(&url, batches).await?;
     start(bench, &mut stage).await?;
@@ -158,7 +158,8 @@ async fn prune(bench: &mut Bench<'_>, on_postgres: bool, batches: usize) -> anyh
     Ok((first - last) as f64 / seconds)
 }
 
-async fn stage(bench: &mut Bench<'_>, on_postgres: bool) -> anyhow::Result<Stage> {
+/// Sets a stage with tenants and an empty store.
+pub(super) async fn stage(bench: &mut Bench<'_>, on_postgres: bool, tenants: Vec<String>) -> anyhow::Result<Stage> {
     bench.neighbours.behave(Manner::default()).await?;
     let store_url = if on_postgres {
         // A measurement that failed may have left it.
@@ -172,7 +173,7 @@ async fn stage(bench: &mut Bench<'_>, on_postgres: bool) -> anyhow::Result<Stage
         prefetch: bench.limits.prefetch,
         in_flight: bench.limits.in_flight,
         max_cases: None,
-        tenants: vec![TENANT.to_owned()],
+        tenants,
     };
     Stage::set(bench.neighbours, &wishes).await
 }
@@ -185,7 +186,8 @@ pub(super) async fn start(bench: &Bench<'_>, stage: &mut Stage) -> anyhow::Resul
     until_ready(stage, &format!("http://{listen}/readyz")).await
 }
 
-async fn strike(bench: &mut Bench<'_>, stage: Stage, on_postgres: bool) -> anyhow::Result<()> {
+/// Removes a stage with its database.
+pub(super) async fn strike(bench: &mut Bench<'_>, stage: Stage, on_postgres: bool) -> anyhow::Result<()> {
     stage.strike(bench.neighbours).await?;
     if on_postgres {
         bench.neighbours.drop_database(DATABASE).await?;
@@ -202,7 +204,7 @@ async fn until_ready(stage: &mut Stage, url: &str) -> anyhow::Result<()> {
         }
         anyhow::ensure!(Instant::now() < deadline, "it does not become ready:\n{}", stage.tail()?);
         stage.check()?;
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::diary;
 use crate::replays::{Replay, Replays, subject_of};
 use crate::stage::Stage;
 
@@ -78,9 +79,8 @@ fn started(replays: &Replays, entries: &[Value]) -> Vec<String> {
         }
     }
     for entry in entries.iter().filter(|entry| entry["action"] == "shelf.replay") {
-        let word = |name: &str| entry[name].as_str().unwrap_or("?").to_owned();
-        let subject = format!("{}/{}", word("tenant_id"), word("batch_id"));
-        *counts.entry((word("because"), subject)).or_default() -= 1;
+        let replay = entry["because"].as_str().unwrap_or("?").to_owned();
+        *counts.entry((replay, diary::subject_of(entry))).or_default() -= 1;
     }
     let wrong = counts.into_iter().filter(|(_, count)| *count != 0);
     wrong

@@ -31,6 +31,8 @@ mod search;
 mod shelf;
 mod stores;
 mod subject;
+#[path = "../../../it/support/waiting.rs"]
+mod waiting;
 
 use testmo_conformance::{conformance, shared_conformance, values};
 

@@ -4,25 +4,24 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use sqlx::Row;
+use sqlx::AnyConnection;
 use testmo_conformance::replays::{change, running, shelve, start};
 use testmo_courier::store::replays::{ItemFilter, ReplayId, ReplayState, ReplayStore};
-use tokio::task::yield_now;
+use tokio::sync::Mutex;
 
 use crate::stores::{SqlStore, connect, postgres, run};
+use crate::waiting::until;
 
 /// Waits until so many sessions wait for a lock, or what they do is over.
 async fn until_waiting(f: &SqlStore, sessions: i64, is_over: &Cell<bool>) {
-    let mut conn = connect(&f.config.url).await;
-    let sql =
-        "SELECT COUNT(*) AS n FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    while !is_over.get() {
-        let waiting: i64 = sqlx::query(sql).fetch_one(&mut conn).await.unwrap().try_get("n").unwrap();
-        if waiting >= sessions {
-            return;
-        }
-        yield_now().await;
-    }
+    let conn = Mutex::new(connect(&f.config.url).await);
+    until(async || is_over.get() || waiting(&conn).await >= sessions).await;
+}
+
+/// Counts the sessions that wait for a lock.
+async fn waiting(conn: &Mutex<AnyConnection>) -> i64 {
+    let sql = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    sqlx::query_scalar(sql).fetch_one(&mut *conn.lock().await).await.unwrap()
 }
 
 async fn is_started(f: &SqlStore, replay: ReplayId) -> bool {

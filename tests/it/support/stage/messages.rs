@@ -3,8 +3,11 @@
 use serde_json::Value;
 use testmo_courier::amqp::{Outgoing, PublishError, Tail};
 use testmo_hostile::RawPublisher;
+use testmo_sim::Method;
+use testmo_sim::faults::{CommitTime, Fault, PathKind, Rule};
 
 use super::Stage;
+use crate::support::batches::{batch, on_create};
 use crate::support::waiting::{patient, until};
 
 impl Stage {
@@ -41,6 +44,22 @@ impl Stage {
     /// Publishes until the broker accepts the message, as a generator does.
     pub(crate) async fn publish_at_last(&self, batch: &Value) {
         until(async || self.publish_to("batch", batch.to_string().into_bytes()).await.is_ok()).await;
+    }
+
+    /// Publishes a batch of three cases that Testmo creates and answers with 503, and renames the second case before the
+    /// worker can read the cases; returns the id of that case.
+    pub(crate) async fn publish_and_rename(&self, tenant: &str, id: &str, name: &str) -> u64 {
+        let account = self.account(tenant);
+        let before = account.cases().len();
+        let unanswered = on_create(Fault::status_after_commit(503)).times(1);
+        let held = Rule::always(Fault::Held { commit: CommitTime::AfterDelay }).on(Method::Get, PathKind::Cases);
+        account.set_faults([unanswered, held]);
+        self.publish(&batch(tenant, id, 3)).await;
+        account.until(|station| station.account.cases.iter().len() == before + 3).await;
+        let renamed = account.cases()[before + 1].id;
+        assert!(account.change_case(renamed, |case| case.name = name.into()));
+        account.clear_faults();
+        renamed
     }
 
     /// Returns a publisher of bytes that no client library would send.

@@ -36,7 +36,7 @@ fn deeds(tables: &Tables) -> impl Iterator<Item = Deed> {
             let of_replay = Some(format!("replay {}", start.replay));
             Some((AuditAction::ReplayEntry.name(), format!("shelf {entry}"), of_replay))
         }
-        Note::Acted { by, action, entry, .. } if *by >= people::FIRST => {
+        Note::Acted { by, action, entry, .. } if *by >= people::FIRST_PERSON => {
             Some((action.name(), format!("shelf {entry}"), None))
         }
         Note::Acted { .. } | Note::Passed { .. } | Note::Edited { .. } => None,

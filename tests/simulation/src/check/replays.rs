@@ -140,22 +140,17 @@ fn counts(replay: &Replay, started: impl Fn(u64) -> bool) -> Vec<String> {
 /// Checks that what a person had changed for a while was reported so.
 fn changed(tables: &Tables) -> Vec<String> {
     let mut acted: BTreeMap<ShelfId, i64> = BTreeMap::new();
-    let mut planned: BTreeSet<ReplayId> = BTreeSet::new();
     let mut before: BTreeMap<ReplayId, BTreeMap<ShelfId, i64>> = BTreeMap::new();
     let mut wrong = Vec::new();
     for note in &tables.journal {
         match note {
-            Note::Became(id, ReplayState::Planned) => {
-                planned.insert(*id);
-                before.insert(*id, acted.clone());
-            }
+            Note::Became(id, ReplayState::Planned) => drop(before.insert(*id, acted.clone())),
             Note::Acted { entry, at, .. } => drop(acted.insert(*entry, *at)),
             Note::Passed { replay, place, at } => {
                 let item = tables.replays.get(replay).and_then(|replay| replay.items.get(place));
-                let Some(item) = item.filter(|_| planned.contains(replay)) else { continue };
-                let since = acted
-                    .get(&item.planned.entry)
-                    .filter(|at| before.get(replay).and_then(|before| before.get(&item.planned.entry)) != Some(at));
+                let Some((item, before)) = item.zip(before.get(replay)) else { continue };
+                let entry = &item.planned.entry;
+                let since = acted.get(entry).filter(|at| before.get(entry) != Some(at));
                 let is_long_ago = since.is_some_and(|since| since + IN_FLIGHT_MS < *at);
                 if is_long_ago && item.outcome != Some(ItemOutcome::Changed) {
                     wrong.push(format!(

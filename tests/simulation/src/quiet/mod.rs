@@ -16,9 +16,9 @@ use tokio_util::task::TaskTracker;
 use self::draw::{QuietPlan, Trouble};
 use crate::check::replays;
 use crate::mutation::Mutation;
-use crate::people::Person;
+use crate::people::{FIRST_PERSON, Person};
 use crate::replica::Order;
-use crate::run::{Outcome, cases_in, counts, heal, in_paused_time, is_drained, replicas};
+use crate::run::{Outcome, cases_in, counts, end, heal, in_paused_time, is_drained, replicas};
 use crate::stage::Stage;
 
 /// The longest time that a replay may run, whatever happens.
@@ -48,13 +48,7 @@ async fn carry_out(quiet: &QuietPlan, keeps_timeline: bool) -> Outcome {
             stage.complain("a replica takes no orders".into());
         }
     }
-    tasks.close();
-    tasks.wait().await;
-    stage.testmo.quiet().await;
-    if stage.store.was_hurried() {
-        stage.complain("a worker runs in circles: it asks the store again and again at one moment".into());
-    }
-    let mut broken = stage.complaints();
+    let mut broken = end(&stage, &tasks).await;
     broken.extend(stage.store.at_once(|tables, _| replays::check(tables, &stage.broker.heard())));
     broken.extend(outcome::in_testmo(&stage, quiet));
     let (pushes, packs, replayed) = counts(&stage);
@@ -65,7 +59,7 @@ async fn carry_out(quiet: &QuietPlan, keeps_timeline: bool) -> Outcome {
 
 /// Plans a replay of everything, carries it out, and compares what happens with the plan.
 async fn replay(stage: &Arc<Stage>, quiet: &QuietPlan) -> Option<Planned> {
-    let person = Person::new(stage, 9_001);
+    let person = Person::new(stage, FIRST_PERSON);
     let planned = person.plan(Selection::Matching(ShelfFilter::default()), quiet.limits).await;
     let Some(planned) = planned else {
         stage.complain("no replay can be planned".into());

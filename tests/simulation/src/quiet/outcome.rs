@@ -1,6 +1,6 @@
 //! Compares what happens in a quiet store with what the plan of the replay said.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use testmo_courier::app::replays::{PlanSummary, Planned};
@@ -14,7 +14,7 @@ use crate::stage::Stage;
 use crate::store::replays::{Item, ItemState};
 
 /// The most batches of a cause at an account that are sent although nothing was fixed.
-const MOST_IN_VAIN: u64 = 20;
+const MOST_IN_VAIN: usize = 20;
 /// What a replay may take beyond its requests: the first poll that finds it, the requests that look up a connection's folder
 /// first, and one poll for an outcome that another worker stored.
 const CONSTANT: Duration = Duration::from_secs(5);
@@ -86,7 +86,7 @@ pub(super) fn ends(stage: &Stage, quiet: &QuietPlan, planned: &Planned, state: R
     if state != right {
         wrong.push(format!("the replay is {} with {left} entries left", state.name()));
     }
-    wrong.extend(in_vain(quiet, &started(stage, planned.id), &BTreeMap::new()));
+    wrong.extend(in_vain(quiet, &started(stage, planned.id), None));
     wrong
 }
 
@@ -115,9 +115,9 @@ pub(super) fn ends_again(
     quiet: &QuietPlan,
     id: ReplayId,
     state: ReplayState,
-    before: &BTreeMap<usize, u64>,
+    before: &BTreeSet<usize>,
 ) -> Vec<String> {
-    let mut wrong = in_vain(quiet, &started(stage, id), before);
+    let mut wrong = in_vain(quiet, &started(stage, id), Some(before));
     let left = items(stage, id, |item| item.outcome.is_none());
     let is_refused = |group: &Group| matches!(group.cause, Cause::Refused { .. });
     let kept = entries(quiet).iter().zip(&left).filter(|((group, _), left)| **left && !is_refused(group)).count();
@@ -131,8 +131,8 @@ pub(super) fn ends_again(
     wrong
 }
 
-/// Returns how many entries of each group were started, by the number of the group.
-pub(super) fn started(stage: &Stage, id: ReplayId) -> BTreeMap<usize, u64> {
+/// Returns the places of the entries that were started.
+pub(super) fn started(stage: &Stage, id: ReplayId) -> BTreeSet<usize> {
     let is_started = |item: &Item| match item.state {
         ItemState::Waiting => false,
         ItemState::Started | ItemState::Ended => true,
@@ -142,24 +142,24 @@ pub(super) fn started(stage: &Stage, id: ReplayId) -> BTreeMap<usize, u64> {
         ),
     };
     let places = items(stage, id, |item| (item.planned.place, is_started(item)));
-    let mut started = BTreeMap::new();
-    for (place, _) in places.into_iter().filter(|(_, is_started)| *is_started) {
-        *started.entry(usize::try_from(place).unwrap_or(usize::MAX)).or_default() += 1;
-    }
-    started
+    let started = places.into_iter().filter(|(_, is_started)| *is_started);
+    started.map(|(place, _)| usize::try_from(place).unwrap_or(usize::MAX)).collect()
 }
 
-/// Checks that few batches were sent of each group whose cause is not gone.
-fn in_vain(quiet: &QuietPlan, now: &BTreeMap<usize, u64>, before: &BTreeMap<usize, u64>) -> Vec<String> {
+/// Checks that few batches were sent of each group whose cause is not gone; `before` has the places that were started before
+/// every trouble ended, if it did.
+fn in_vain(quiet: &QuietPlan, now: &BTreeSet<usize>, before: Option<&BTreeSet<usize>>) -> Vec<String> {
     let mut first = 0;
     let mut wrong = Vec::new();
     for group in &quiet.groups {
         let places = first..first + group.batches.len();
         first = places.end;
-        let count = |of: &BTreeMap<usize, u64>| of.range(places.clone()).map(|(_, count)| count).sum::<u64>();
-        let sent = count(now) - count(before);
-        let is_fixed =
-            if before.is_empty() { quiet.is_fixed(group) } else { !matches!(group.cause, Cause::Refused { .. }) };
+        let is_new = |place: &&usize| before.is_none_or(|before| !before.contains(place));
+        let sent = now.range(places).filter(is_new).count();
+        let is_fixed = match before {
+            None => quiet.is_fixed(group),
+            Some(_) => !matches!(group.cause, Cause::Refused { .. }),
+        };
         if !is_fixed && sent > MOST_IN_VAIN {
             wrong.push(format!("{sent} batches of {:?} were sent in vain", group.cause));
         }

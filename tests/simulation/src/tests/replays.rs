@@ -3,7 +3,7 @@
 use testmo_courier::app::replays::ReplayAction;
 
 use super::{batch, calm, ms, partly_refused};
-use crate::people::{Act, Limits, Selected};
+use crate::people::{Act, FIRST_PERSON, Limits, Selected};
 use crate::plan::{Action, Plan};
 use crate::{Outcome, run, simulate_quiet};
 
@@ -15,7 +15,8 @@ fn with_people(acts: Vec<(u64, Act)>) -> (usize, Vec<String>) {
 
 fn outcome_with_people(acts: Vec<(u64, Act)>) -> Outcome {
     let batches = vec![partly_refused("b1", &[0]), batch("b2", 500)];
-    let actions = acts.into_iter().zip(9_001..).map(|((at, act), person)| (ms(at), Action::Person { person, act }));
+    let people = acts.into_iter().zip(FIRST_PERSON..);
+    let actions = people.map(|((at, act), person)| (ms(at), Action::Person { person, act }));
     let outcome = run::run(&Plan { batches, actions: actions.collect(), healed: ms(60_000), ..calm() }, true);
     assert!(outcome.broken.is_empty(), "{:#?}\n{:#?}", outcome.broken, outcome.timeline);
     outcome

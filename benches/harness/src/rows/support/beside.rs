@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use serde::Serialize;
 use testmo_courier::app::actor::{Actor, Face, Role};
-use testmo_courier::app::replays::{self, ReplayAction, ReplayId, ReplayState};
+use testmo_courier::app::replays::{self, ReplayAction, ReplayDetails, ReplayId, ReplayState};
 use testmo_courier::store::Store;
 
 use super::super::Bench;
@@ -23,6 +23,8 @@ use crate::target::order::Manner;
 const QUIET: usize = 50;
 /// How many batches quiet tenants publish in one measurement.
 const PUBLISHED: usize = 600;
+/// How long the command that plans may take.
+const PLANS: Duration = Duration::from_secs(300);
 /// How long a worker may take to end what a paused replay has under way.
 const PAUSES: Duration = Duration::from_secs(30);
 /// How long the rest of the replay may take.
@@ -31,8 +33,8 @@ const REST: Duration = Duration::from_secs(900);
 const ASKS: Duration = Duration::from_secs(1);
 /// How long the target takes for an answer, in milliseconds.
 const LATENCY_MS: u64 = 50;
-/// How long is waited between two looks at a replay.
-const LOOK: Duration = Duration::from_millis(250);
+/// The time between two checks of a replay.
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
 /// What was measured beside a replay.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -70,7 +72,7 @@ pub(super) async fn plan_by_command(
     let arguments = ["--config", &file, "replay", "--state", "dead", "--unchanged", "--plan"];
     let began = Instant::now();
     let command = bench.worker()?.start(&stage.setup.dir, &arguments.map(str::to_owned), &[])?;
-    let usage = command.until_ended().await?;
+    let usage = command.until_ended(PLANS).await?;
     let seconds = began.elapsed().as_secs_f64();
     let newest = replays::list(store, Some(ReplayState::Planned), None, 1).await?;
     Ok((seconds, usage.peak_memory, newest.first().context("a plan")?.id))
@@ -106,8 +108,7 @@ pub(super) async fn measure(
         };
         let with = beside.note(&delays);
         beside.p99_with.push(with);
-        replays::act(store, &anna(), replay, ReplayAction::Pause, None).await?;
-        let left = until_quiet(store, replay).await?;
+        let left = pause(store, replay).await?;
         stage.check()?;
         progress(&format!(
             "run {run}: p99 {} with and {} without; {} batches left",
@@ -116,18 +117,14 @@ pub(super) async fn measure(
             count(left as f64)
         ));
         beside.replayed = left;
-    }
-    replays::act(store, &anna(), replay, ReplayAction::Resume, None).await?;
-    let began = Instant::now();
-    loop {
-        tokio::time::sleep(LOOK * 4).await;
-        stage.check()?;
-        let details = replays::show(store, replay).await?;
-        if details.row.state != Some(ReplayState::Running) || began.elapsed() > REST {
-            beside.replayed -= details.left();
-            progress(&format!("{:?}: {:?}", details.row.state, details.outcomes));
+        if left == 0 {
             break;
         }
+    }
+    let began = Instant::now();
+    if replays::show(store, replay).await?.row.state != Some(ReplayState::Done) {
+        replays::act(store, &anna(), replay, ReplayAction::Resume, None).await?;
+        until_done(stage, store, replay).await?;
     }
     beside.replay_seconds = began.elapsed().as_secs_f64();
     beside.worker_memory = stage.running.first().context("a worker that runs")?.usage().peak_memory;
@@ -159,14 +156,44 @@ async fn ask(store: &Store, rounds: &mut u64) -> anyhow::Result<()> {
     }
 }
 
-/// Waits until a paused replay has nothing under way; returns how many batches are left.
-async fn until_quiet(store: &Store, replay: ReplayId) -> anyhow::Result<u64> {
+/// Pauses a replay, unless it is done, and waits until it has nothing under way; returns how many batches are left.
+async fn pause(store: &Store, replay: ReplayId) -> anyhow::Result<u64> {
+    if let Err(error) = replays::act(store, &anna(), replay, ReplayAction::Pause, None).await {
+        let details = replays::show(store, replay).await?;
+        anyhow::ensure!(details.row.state == Some(ReplayState::Done), "{error}; {}", progress_of(&details));
+    }
     let deadline = Instant::now() + PAUSES;
     loop {
         let details = replays::show(store, replay).await?;
-        if details.under_way() == 0 || Instant::now() > deadline {
+        if details.under_way() == 0 {
             return Ok(details.left());
         }
-        tokio::time::sleep(LOOK).await;
+        let is_late = Instant::now() > deadline;
+        anyhow::ensure!(!is_late, "the replay has batches under way after {PAUSES:?}: {}", progress_of(&details));
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
+}
+
+/// Waits until a replay is done and nothing of it is left.
+async fn until_done(stage: &mut Stage, store: &Store, replay: ReplayId) -> anyhow::Result<()> {
+    let deadline = Instant::now() + REST;
+    loop {
+        tokio::time::sleep(POLL_INTERVAL * 4).await;
+        stage.check()?;
+        let details = replays::show(store, replay).await?;
+        if details.row.state != Some(ReplayState::Running) {
+            let is_done = details.row.state == Some(ReplayState::Done) && details.left() + details.under_way() == 0;
+            anyhow::ensure!(is_done, "the replay did not finish: {}", progress_of(&details));
+            progress(&progress_of(&details));
+            return Ok(());
+        }
+        let is_late = Instant::now() > deadline;
+        anyhow::ensure!(!is_late, "the replay did not finish within {REST:?}: {}", progress_of(&details));
+    }
+}
+
+/// Returns the state and the numbers of a replay.
+fn progress_of(details: &ReplayDetails) -> String {
+    let state = details.row.state.map_or("in an unknown state", ReplayState::name);
+    format!("{state}, {} left, {} under way, {:?}", details.left(), details.under_way(), details.outcomes)
 }

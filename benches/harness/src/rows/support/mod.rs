@@ -16,12 +16,11 @@ use self::beside::Beside;
 use self::names::{TENANTS, tenant_number};
 use self::questions::{Asked, Asker, slowest};
 use self::seed::Size;
+use super::growth::{stage, strike};
 use super::{Bench, Limits};
 use crate::output::{count, megabytes, milliseconds, progress, times};
 use crate::report::{Check, RowResult};
-use crate::stage::{Stage, Wishes};
 use crate::stats::median;
-use crate::target::order::Manner;
 
 /// The longest time that a group, a search or a page of a list may take, in milliseconds.
 const LONGEST_ANSWER_MS: f64 = 200.0;
@@ -31,8 +30,6 @@ const LONGEST_PLAN_S: f64 = 5.0;
 const MOST_MEMORY: u64 = 64 * 1024 * 1024;
 /// How many times longer the quiet tenants' p99 may be meanwhile.
 const MOST_DELAY: f64 = 1.2;
-/// The database, one at a time.
-const DATABASE: &str = "bench";
 
 /// What was measured on one kind of store.
 #[derive(Clone, Debug, Serialize)]
@@ -92,7 +89,9 @@ fn size(limits: Limits) -> Size {
 }
 
 async fn measure(bench: &mut Bench<'_>, name: &'static str, size: &Size) -> anyhow::Result<OnStore> {
-    let mut stage = stage(bench, name == "PostgreSQL").await?;
+    let on_postgres = name == "PostgreSQL";
+    let tenants = (0..TENANTS).map(tenant_number).chain(beside::quiet_tenants()).collect();
+    let mut stage = stage(bench, on_postgres, tenants).await?;
     let config = stage.setup.config.clone();
     let store = Store::open(&config.store, false, Clock::system()).await?;
     let (began, now) = (Instant::now(), store.now());
@@ -106,30 +105,8 @@ async fn measure(bench: &mut Bench<'_>, name: &'static str, size: &Size) -> anyh
     let asked = asker.asked;
     let beside = beside::measure(bench, &mut stage, &store, planned).await?;
     store.close().await;
-    stage.strike(bench.neighbours).await?;
-    if name == "PostgreSQL" {
-        bench.neighbours.drop_database(DATABASE).await?;
-    }
+    strike(bench, stage, on_postgres).await?;
     Ok(OnStore { store: name, asked, plan_seconds, plan_memory, beside })
-}
-
-async fn stage(bench: &mut Bench<'_>, on_postgres: bool) -> anyhow::Result<Stage> {
-    bench.neighbours.behave(Manner::default()).await?;
-    let store_url = if on_postgres {
-        // A measurement that failed may have left it.
-        drop(bench.neighbours.drop_database(DATABASE).await);
-        Some(bench.neighbours.add_database(DATABASE).await?)
-    } else {
-        None
-    };
-    let wishes = Wishes {
-        store_url,
-        prefetch: bench.limits.prefetch,
-        in_flight: bench.limits.in_flight,
-        max_cases: None,
-        tenants: (0..TENANTS).map(tenant_number).chain(beside::quiet_tenants()).collect(),
-    };
-    Stage::set(bench.neighbours, &wishes).await
 }
 
 fn lines(measured: &[OnStore]) -> Vec<Vec<String>> {

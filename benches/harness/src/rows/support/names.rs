@@ -80,8 +80,8 @@ pub(super) fn link(origin: &str, batch: u64, case: u64) -> String {
     format!("{origin}/repositories/{PROJECT}?group_id={FOLDER}&case_id={}", testmo_id(batch, case))
 }
 
-/// Returns the message of a batch, about 2 kB.
-pub(super) fn message(batch: u64) -> Value {
+/// Returns the message of a batch of a tenant, about 2 kB.
+pub(super) fn message(tenant: &str, batch: u64) -> Value {
     let step = |what: &str| json!({"action": what, "expected": "The page shows what was entered and its sum"});
     let case = |case: u64| {
         json!({
@@ -91,7 +91,7 @@ pub(super) fn message(batch: u64) -> Value {
         })
     };
     json!({
-        "schema_version": 1, "tenant_id": tenant(batch), "batch_id": batch_id(batch),
+        "schema_version": 1, "tenant_id": tenant, "batch_id": batch_id(batch),
         "generated_at": "2026-11-23T09:30:00Z",
         "source": {"key": source_key(batch), "title": "Pay with a saved card"},
         "cases": (0..CASES).map(case).collect::<Vec<_>>(),

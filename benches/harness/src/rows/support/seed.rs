@@ -50,10 +50,12 @@ pub(super) const CAUSES: [(Reason, &str); 12] = [
 const CHUNK: u64 = 2_000;
 /// How many batches a step makes searchable.
 const STEP: u32 = 200;
+/// An hour in milliseconds.
+pub(super) const HOUR: i64 = 3_600_000;
 /// A day in milliseconds.
-const DAY: i64 = 86_400_000;
+pub(super) const DAY: i64 = 24 * HOUR;
 /// Over how many days the delivered batches arrived; the others arrived within the day that followed.
-const DAYS: i64 = 9;
+pub(super) const DAYS: i64 = 9;
 
 /// Returns when a batch arrived, in milliseconds since 1970.
 pub(super) fn arrival(now: i64, size: &Size, batch: u64) -> i64 {
@@ -61,7 +63,7 @@ pub(super) fn arrival(now: i64, size: &Size, batch: u64) -> i64 {
         |part: u64, of: u64, span: i64| i64::try_from(part).unwrap_or(0) * span / i64::try_from(of.max(1)).unwrap_or(1);
     match batch.checked_sub(size.delivered) {
         None => now - (DAYS + 1) * DAY + share(batch, size.delivered, DAYS * DAY),
-        Some(later) => now - DAY + share(later, size.dead + size.parked, DAY - 3_600_000),
+        Some(later) => now - DAY + share(later, size.dead + size.parked, DAY - HOUR),
     }
 }
 
@@ -236,7 +238,8 @@ impl Seed<'_> {
 
     fn dead(&self, batch: u64) -> anyhow::Result<Value> {
         let (reason, detail) = CAUSES[usize::try_from(batch % 12)?];
-        let mut row = self.shelved(batch, reason, detail)?;
+        let tenant = tenant(batch);
+        let mut row = self.shelved(&tenant, batch, (reason, detail))?;
         row["shelf_state"] = "dead".into();
         row["waits_for"] = "person".into();
         if reason == Reason::CaseRefused {
@@ -247,31 +250,29 @@ impl Seed<'_> {
             }
             row["state"] = "failed".into();
             row["cases"] = serde_json::to_string(&record.cases)?.into();
-            row["targets"] = self.targets(&tenant(batch)).into();
+            row["targets"] = self.targets(&tenant).into();
         }
         Ok(row)
     }
 
     /// Returns a batch that waits for a time; every second one is of the first tenant.
     fn parked(&self, batch: u64) -> anyhow::Result<Value> {
-        let mut row = self.shelved(batch, Reason::ServerError, "503 Service Unavailable")?;
-        if batch.is_multiple_of(2) {
-            row["tenant"] = tenant_number(0).into();
-        }
+        let tenant = if batch.is_multiple_of(2) { tenant_number(0) } else { tenant(batch) };
+        let mut row = self.shelved(&tenant, batch, (Reason::ServerError, "503 Service Unavailable"))?;
         row["shelf_state"] = "parked".into();
         row["waits_for"] = "time".into();
         row["due"] = (self.now + 2 * DAY).into();
         Ok(row)
     }
 
-    fn shelved(&self, batch: u64, reason: Reason, detail: &str) -> anyhow::Result<Value> {
-        let body = message(batch).to_string();
+    fn shelved(&self, tenant: &str, batch: u64, (reason, detail): (Reason, &str)) -> anyhow::Result<Value> {
+        let body = message(tenant, batch).to_string();
         let decoded = decode(body.as_bytes()).map_err(|error| anyhow::anyhow!("{error:?}"))?;
-        let (tenant, at) = (tenant(batch), arrival(self.now, self.size, batch));
+        let at = arrival(self.now, self.size, batch);
         Ok(
             json!({"tenant": tenant, "batch": batch_id(batch), "at": at, "fingerprint": fingerprint(&decoded), "body": body,
                   "reason": reason.code(), "detail": detail, "cause": CauseId::of(reason.code(), Some(detail)).number(),
-                  "account": self.account(&tenant), "due": at}),
+                  "account": self.account(tenant), "due": at}),
         )
     }
 
