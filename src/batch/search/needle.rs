@@ -75,15 +75,21 @@ fn testmo_link(text: &str) -> Option<Url> {
     let has_scheme = ["https://", "http://"].iter().any(|scheme| text.to_ascii_lowercase().starts_with(scheme));
     let url = if has_scheme { Url::parse(text) } else { Url::parse(&format!("https://{text}")) }.ok()?;
     let is_of_testmo = url.host_str().is_some_and(|host| host.ends_with(".testmo.net"));
-    let is_repository = url.path().starts_with("/repositories");
+    let is_repository =
+        url.path().starts_with("/repositories") || url.path().contains("/repositories") && names_case(&url);
     (is_of_testmo && (has_scheme || url.path() != "/") || has_scheme && is_repository).then_some(url)
 }
 
-/// Reads the case and the account that a link names.
+/// Reads the case and the account that a link names. An account that is reached through a proxy has a path.
 fn of_link(link: &Url) -> Result<Needle, NotANeedle> {
     let named = link.query_pairs().find(|(name, _)| name == "case_id");
     let id = named.and_then(|(_, value)| testmo_id(&value)).ok_or(NotANeedle::NoCase)?;
-    Ok(Needle { text: None, testmo_id: Some(id), account: Some(link.origin().ascii_serialization()) })
+    let path = link.path().split_once("/repositories").map_or("", |(before, _)| before);
+    Ok(Needle { text: None, testmo_id: Some(id), account: Some(link.origin().ascii_serialization() + path) })
+}
+
+fn names_case(link: &Url) -> bool {
+    link.query_pairs().any(|(name, _)| name == "case_id")
 }
 
 fn testmo_id(text: &str) -> Option<u64> {
@@ -118,6 +124,8 @@ mod tests {
             ("HTTPS://ACME.testmo.net:443/repositories/3?case_id=3721&x=%00#y", link(3721, acme)),
             ("acme.testmo.net/repositories/3?case_id=3721", link(3721, acme)),
             ("http://127.0.0.1:8080/repositories/3?case_id=7", link(7, "http://127.0.0.1:8080")),
+            ("http://proxy:8080/testmo/acme/repositories/3?case_id=7", link(7, "http://proxy:8080/testmo/acme")),
+            ("https://git.example.com/team/repositories/3", Ok(any("https://git.example.com/team/repositories/3"))),
             ("https://acme.testmo.net/repositories/3?group_id=428", Err(NotANeedle::NoCase)),
             ("https://acme.testmo.net/repositories/3?case_id=x", Err(NotANeedle::NoCase)),
             ("https://acme.testmo.net/repositories/3?case_id=", Err(NotANeedle::NoCase)),
