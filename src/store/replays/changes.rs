@@ -17,8 +17,12 @@ pub(in crate::store) const CHANGE: &str = "UPDATE replays SET state = $3, why = 
     ended_at = CASE WHEN $3 = 'cancelled' THEN $6 ELSE ended_at END WHERE id = $1 AND epoch = $2";
 
 /// Marks the outcomes of the replay `$1` that no window has to know any more as counted, and returns their parts.
-pub(in crate::store) const COUNT_ALL: &str =
-    "UPDATE replay_items SET state = 'counted' WHERE replay = $1 AND state = 'ended' RETURNING part";
+pub(in crate::store) fn count_all_statement(dialect: Dialect) -> String {
+    format!(
+        "UPDATE replay_items {} SET state = 'counted' WHERE replay = $1 AND state = 'ended' RETURNING part",
+        dialect.by_index("replay_items_ended")
+    )
+}
 /// Adds `$3` to the counted outcomes of the part `$2` of the replay `$1`.
 pub(in crate::store) const ADD_COUNTED: &str =
     "UPDATE replay_parts SET counted = counted + $3 WHERE replay = $1 AND part = $2";
@@ -55,7 +59,7 @@ impl Store {
 /// What is counted is what was marked: an outcome that is stored in the meantime is neither, and waits for a window.
 async fn count_all(conn: &mut sqlx::AnyConnection, replay: ReplayId) -> Result<(), StoreError> {
     let mut counts = BTreeMap::new();
-    for row in sql::fetch(conn, COUNT_ALL, vec![Bound::Int(replay.0)]).await? {
+    for row in sql::fetch(conn, count_all_statement(Dialect::of(conn)), vec![Bound::Int(replay.0)]).await? {
         *counts.entry(row.int("part")?).or_insert(0) += 1;
     }
     for (part, count) in counts {

@@ -2,7 +2,7 @@
 
 use sqlx::any::AnyRow;
 
-use super::super::sql::{self, Bound, Columns, Conditions};
+use super::super::sql::{self, Bound, Columns, Conditions, Dialect};
 use super::super::{Store, StoreError};
 use super::lease::part;
 use super::{PartProgress, ReplayId, ReplayState};
@@ -101,14 +101,20 @@ pub(in crate::store) fn page_statement(
 }
 
 /// The statement that reads entries of a replay in their order.
-pub(in crate::store) fn items_statement(replay: ReplayId, filter: &ItemFilter, most: u32) -> (String, Vec<Bound>) {
+pub(in crate::store) fn items_statement(
+    dialect: Dialect,
+    replay: ReplayId,
+    filter: &ItemFilter,
+    most: u32,
+) -> (String, Vec<Bound>) {
     let after = filter.after.map(|place| Bound::Int(i64::try_from(place).unwrap_or(i64::MAX)));
     let mut conditions = Conditions::default()
         .maybe("replay =", Some(Bound::Int(replay.0)))
         .maybe("outcome =", filter.outcome.clone().map(Bound::Text))
         .maybe("place >", after);
     let limit = conditions.parameter(Bound::Int(most.into()));
-    let sql = format!("SELECT * FROM replay_items {} ORDER BY place LIMIT {limit}", conditions.clause());
+    let index = filter.outcome.as_ref().map(|_| dialect.by_index("replay_items_by_outcome")).unwrap_or_default();
+    let sql = format!("SELECT * FROM replay_items {index} {} ORDER BY place LIMIT {limit}", conditions.clause());
     (sql, conditions.into_parameters())
 }
 
@@ -169,8 +175,9 @@ impl Store {
         filter: &ItemFilter,
         most: u32,
     ) -> Result<Vec<ReplayItem>, StoreError> {
-        let (sql, bounds) = items_statement(replay, filter, most);
-        let rows = sql::fetch(&mut *self.reading().await?, sql, bounds).await?;
+        let mut conn = self.reading().await?;
+        let (sql, bounds) = items_statement(Dialect::of(&conn), replay, filter, most);
+        let rows = sql::fetch(&mut conn, sql, bounds).await?;
         rows.iter().map(item).collect()
     }
 

@@ -20,6 +20,9 @@ pub(in crate::store) struct ItemEnding {
     pub(in crate::store) detail: Option<String>,
 }
 
+/// The index of entries that have no outcome yet.
+const BY_ENTRY: &str = "replay_items_by_entry";
+
 const ENDING: [(&str, Kind); 5] = [
     ("replay", Kind::Int),
     ("entry", Kind::Int),
@@ -85,18 +88,20 @@ pub(in crate::store) async fn end_items(
                "reason": ending.reason, "detail": ending.detail})
     };
     let rows: Vec<Value> = endings.iter().map(row).collect();
+    let dialect = Dialect::of(conn);
     let sql = format!(
-        "UPDATE replay_items SET state = 'ended', outcome = r.outcome, outcome_reason = r.reason, \
+        "UPDATE replay_items {} SET state = 'ended', outcome = r.outcome, outcome_reason = r.reason, \
          outcome_detail = r.detail, ended_at = $2 FROM {} WHERE replay_items.entry = r.entry \
          AND replay_items.replay = r.replay AND replay_items.ended_at IS NULL AND replay_items.state = 'started'",
-        Dialect::of(conn).rows(&ENDING)
+        dialect.by_index(BY_ENTRY),
+        dialect.rows(&ENDING)
     );
     sql::execute(conn, sql, vec![Bound::from(rows.as_slice()), Bound::Int(now)]).await?;
     // An entry that is still on the shelf can be part of another replay from now on.
     let entries: Vec<Value> = endings.iter().map(|ending| json!({"entry": ending.entry.0})).collect();
     let sql = format!(
         "UPDATE shelf SET replay = NULL FROM {} WHERE shelf.id = r.entry AND shelf.replay IS NOT NULL",
-        Dialect::of(conn).rows(&[("entry", Kind::Int)])
+        dialect.rows(&[("entry", Kind::Int)])
     );
     sql::execute(conn, sql, vec![Bound::from(entries.as_slice())]).await.map(drop)
 }
@@ -111,7 +116,10 @@ pub(in crate::store) async fn hand_over(
     let sql = "UPDATE shelf SET replay = $1 WHERE identity = $2 AND replay IS NULL RETURNING id";
     let rows = sql::fetch(conn, sql, vec![Bound::Int(replay.0), Bound::Text(identity)]).await?;
     let Some(row) = rows.first() else { return Ok(()) };
-    let sql = "UPDATE replay_items SET entry = $3 WHERE entry = $1 AND replay = $2 AND ended_at IS NULL";
+    let sql = format!(
+        "UPDATE replay_items {} SET entry = $3 WHERE entry = $1 AND replay = $2 AND ended_at IS NULL",
+        Dialect::of(conn).by_index(BY_ENTRY)
+    );
     let bounds = vec![Bound::Int(from.0), Bound::Int(replay.0), Bound::Int(row.int("id")?)];
     sql::execute(conn, sql, bounds).await.map(drop)
 }

@@ -62,6 +62,16 @@ impl Dialect {
         }
     }
 
+    /// The words behind the name of a table that has SQLite find its rows by an index. It knows nothing of the content of a
+    /// table, and reads all rows with the same beginning of a primary key instead, as of one replay. A server keeps
+    /// statistics.
+    pub(in crate::store) fn by_index(self, index: &str) -> String {
+        match self {
+            Self::Sqlite => format!("INDEXED BY {index}"),
+            Self::Postgres => String::new(),
+        }
+    }
+
     /// The end of a `SELECT` whose rows this statement takes: rows that another replica is just taking are left to it.
     pub(in crate::store) fn skip_taken(self) -> &'static str {
         match self {

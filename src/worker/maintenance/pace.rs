@@ -11,6 +11,8 @@ const FEWEST: u32 = 50;
 const MOST: u32 = 2_000;
 /// The shortest pause between two steps.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
+/// The longest pause after a step that people wait for.
+const LONGEST_EVEN_PAUSE: Duration = Duration::from_millis(250);
 
 /// The size of the next step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +54,12 @@ impl Pace {
     /// thirds of the time, and what waits has its turn after each step.
     pub(super) fn pause(took: Duration) -> Duration {
         (took / 2).max(SHORTEST_PAUSE)
+    }
+
+    /// Returns the pause after a step that people wait for: as long as it took, so that it has at most half of the time, but
+    /// not so long that it is noticed.
+    pub(super) fn even_pause(took: Duration) -> Duration {
+        took.clamp(SHORTEST_PAUSE, LONGEST_EVEN_PAUSE)
     }
 
     /// Returns the pause after a step of work that is never urgent: nine times as long, so that a tenth of the time is used.

@@ -7,10 +7,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::round::Round;
 use super::every::Every;
+use super::pace::Pace;
 use crate::batch::replay::Budget;
 use crate::guard::Task;
 use crate::store::StoreError;
@@ -40,8 +42,15 @@ pub(in crate::worker) async fn carry_out_replays(context: Arc<WorkerContext>, st
         if !is_due {
             return;
         }
+        let began = Instant::now();
         let carrying_out = unit(&context, Task::Replay, &"replays", carry_out(&context, &mut budgets));
-        soon = match every.unless_stopped(carrying_out).await {
+        let with_pause = async {
+            let soon = carrying_out.await;
+            // Each outcome asks for a round, and a round of a replay with many parts takes long.
+            tokio::time::sleep(Pace::even_pause(began.elapsed())).await;
+            soon
+        };
+        soon = match every.unless_stopped(with_pause).await {
             Some(Ok(soon)) => soon,
             Some(Err(error)) => {
                 tracing::warn!(%error, "replays cannot be carried out");

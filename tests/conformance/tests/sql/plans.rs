@@ -90,6 +90,9 @@ const GROWING: &[&str] = &[
     "search",
 ];
 
+/// Tables with many rows of one replay.
+const OF_REPLAYS: &[&str] = &["replay_items", "i"];
+
 /// An index of the few pushes that are under way.
 const FEW: &str = "pushes_under_way";
 
@@ -99,7 +102,16 @@ fn is_wasteful(sql: &str, step: &str) -> bool {
     let is_read_whole = words.next() == Some("SCAN") && words.next().is_some_and(|table| GROWING.contains(&table));
     let is_limited = step.contains(FEW) || step.contains(" INDEX ") && sql.contains(" LIMIT ");
     let is_in_order = sql.starts_with("WITH RECURSIVE ") || sql.contains(" ORDER BY arrived_at");
-    is_read_whole && !is_limited || step.ends_with("(state=?)") && !is_in_order
+    is_read_whole && !is_limited || step.ends_with("(state=?)") && !is_in_order || reads_whole_replay(sql, step)
+}
+
+/// Returns whether a step reads all rows of a replay to find those with a state, an outcome or an entry.
+fn reads_whole_replay(sql: &str, step: &str) -> bool {
+    let of_replay = OF_REPLAYS.iter().any(|table| step == format!("SEARCH {table} USING PRIMARY KEY (replay=?)"));
+    let is_narrower = ["state =", "outcome =", "entry ="]
+        .iter()
+        .any(|narrower| sql.split_once(" WHERE ").is_some_and(|(_, conditions)| conditions.contains(narrower)));
+    of_replay && is_narrower
 }
 
 struct Notes(Arc<Mutex<BTreeSet<String>>>);
