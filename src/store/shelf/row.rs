@@ -32,8 +32,8 @@ const COUNTED_AT_ONCE: usize = 64_000;
 
 /// Puts something onto the shelf, in place of what is there under the same identity. A dead row stays dead until an
 /// operator acts: a later copy that only waits must not take its place and then be dropped as a duplicate. A row that is
-/// parked stays so when another copy turns out to be undeliverable: a person has replayed it, and its claim would not be
-/// continued. Returns what was put; `None` if the row stays as it is.
+/// parked stays so when another copy turns out to be undeliverable, or has unreadable headers: a person has replayed it, and
+/// its claim would not be continued. Returns what was put; `None` if the row stays as it is.
 pub(in crate::store) async fn put(
     conn: &mut AnyConnection,
     now: i64,
@@ -75,7 +75,7 @@ pub(in crate::store) async fn put(
                lease_until = NULL, holder = NULL, headers = excluded.headers, body = excluded.body, cause = excluded.cause, \
                cases = excluded.cases \
                WHERE (shelf.state <> 'dead' OR excluded.state = 'dead') \
-               AND (shelf.state <> 'parked' OR excluded.reason <> 'undeliverable') RETURNING id, replay";
+               AND (shelf.state <> 'parked' OR excluded.reason NOT IN ('undeliverable', 'unreadable_headers')) RETURNING id, replay";
     let bounds = vec![
         Bound::Text(identity),
         Bound::Text(state.name().into()),

@@ -303,9 +303,11 @@ async fn a_message_that_is_replayed_stays_so_when_a_copy_of_it_is_undeliverable(
     let action = OperatorAction { id, generation, action: Action::Replay, batch: None, item: None };
     let replay = Commit { operator_action: Some(action), ..Commit::default() };
     assert_eq!(f.store().commit(replay.into()).await.unwrap(), CommitOutcome::Done(vec![]));
-    assert_eq!(put(Reason::Undeliverable).await.unwrap(), CommitOutcome::Done(vec![]));
-    let after = f.shelf().await.remove(0);
-    assert_eq!((after.state, after.generation), (ShelfState::Parked, generation + 1));
+    for reason in [Reason::Undeliverable, Reason::UnreadableHeaders] {
+        assert_eq!(put(reason).await.unwrap(), CommitOutcome::Done(vec![]));
+        let after = f.shelf().await.remove(0);
+        assert_eq!((after.state, after.generation), (ShelfState::Parked, generation + 1), "{reason}");
+    }
     put(Reason::CrashLoop).await.unwrap();
     assert_eq!(f.shelf().await.remove(0).state, ShelfState::Dead, "what is found out about it counts");
 }

@@ -54,7 +54,8 @@ impl Tables {
             return None;
         }
         // What a person has replayed is not stopped by another copy that is undeliverable.
-        if row.state == ShelfState::Parked && shelving.reason == Reason::Undeliverable {
+        let is_only_a_copy = matches!(shelving.reason, Reason::Undeliverable | Reason::UnreadableHeaders);
+        if row.state == ShelfState::Parked && is_only_a_copy {
             return None;
         }
         let before = row.content.clone();
