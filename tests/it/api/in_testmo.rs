@@ -1,9 +1,13 @@
 //! Compares with Testmo, decides about candidates there, and probes it.
 
+use std::io::Write;
+use std::net::TcpStream;
+
 use serde_json::{Value, json};
 use testmo_courier::app::actor::Role;
 use testmo_courier::batch::Reason;
-use testmo_sim::Time;
+use testmo_sim::faults::{CommitTime, Fault, PathKind, Rule};
+use testmo_sim::{Method, Time};
 
 use super::support::{Api, both};
 use crate::support::batches::{batch, key_of};
@@ -46,6 +50,45 @@ async fn what_was_delivered_is_compared_with_what_testmo_shows_as_json_and_csv()
         }
         let admin = api.token("admin", Role::Admin, None).await;
         api.get("/api/v1/tenants/ash/compare", &admin).refused(404, "not_found");
+        api.end().await.end().await;
+    }
+}
+
+/// How many comparisons are asked for at once.
+const COMPARISONS: usize = 20;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn comparisons_that_wait_for_testmo_hold_up_nobody_else() {
+    for mut api in both(&["acme"]).await {
+        api.stage.start_worker();
+        api.stage.publish(&batch("acme", "b-1", 1)).await;
+        api.stage.delivered("acme/b-1").await;
+        let token = api.token("viewer", Role::Viewer, None).await;
+        let acme = api.stage.account("acme");
+        let held = Fault::Held { commit: CommitTime::BeforeDelay };
+        acme.set_faults([Rule::always(held).on(Method::Get, PathKind::Cases)]);
+        let request = format!(
+            "GET /api/v1/batches/acme/b-1/compare HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {token}\r\n\r\n",
+            api.address
+        );
+        let compare = || {
+            let mut stream = TcpStream::connect(api.address).expect("a connection");
+            stream.write_all(request.as_bytes()).expect("a request that is read");
+            stream.set_nonblocking(true).expect("a socket");
+            stream
+        };
+        let comparisons: Vec<TcpStream> = std::iter::repeat_with(compare).take(COMPARISONS).collect();
+        acme.requests_matching(|request| request.method == Method::Get && request.answered_at.is_none(), 1).await;
+        for path in ["/api/v1/health", "/api/v1/batches/acme/b-1", "/api/v1/attention"] {
+            api.get(path, &token).is(200);
+        }
+        api.stage.publish(&batch("acme", "b-2", 1)).await;
+        api.stage.delivered("acme/b-2").await;
+        // Those that wait for their turn may have been refused by now.
+        let waits = |stream: &&TcpStream| stream.peek(&mut [0]).is_err();
+        assert_ne!(comparisons.iter().filter(waits).count(), 0, "some comparison still waits for Testmo");
+        acme.clear_faults();
+        drop(comparisons);
         api.end().await.end().await;
     }
 }
