@@ -11,7 +11,6 @@ use futures_util::future::join_all;
 use testmo_courier::batch::TenantId;
 use testmo_courier::batch::event::{DELIVERED, Event};
 use testmo_courier::batch::ledger::{BatchRecord, BatchState, CaseRecord, OpenPush, Target};
-use testmo_courier::batch::render::RENDERER_VERSION;
 use testmo_courier::batch::written::{BatchMark, CaseIdentity, WrittenCase, WrittenFields};
 use testmo_courier::clock::Clock;
 use testmo_courier::config::{Sources, load};
@@ -111,7 +110,6 @@ fn written(record: &BatchRecord, target: &Target, source: &str) -> Vec<WrittenCa
         testmo_id: 1_000_000,
         folder: target.folder,
         batch: BatchMark::of(&record.key, 1_800_000_000_000),
-        renderer: RENDERER_VERSION,
         fields: fields.clone(),
     };
     record.cases.iter().map(case).collect()

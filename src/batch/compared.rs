@@ -1,9 +1,8 @@
 //! Decides what became of a case in Testmo since it was written: by its row, and by what was remembered of its fields.
 
-use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
 
-use super::written::WrittenFields;
+use super::written::{Since, WrittenFields};
 
 /// The column of a case's folder: a case in another one was moved.
 const FOLDER: &str = "folder_id";
@@ -21,23 +20,14 @@ pub struct FieldChanges {
 /// Compares the fields of a case, as Testmo shows them now, with what was remembered of them. Columns that Testmo does not
 /// show in lists are left out.
 pub fn field_changes(written: &WrittenFields, shown: &Map<String, Value>) -> FieldChanges {
-    let is_written = |column: &&str| *column != FOLDER && written.field(column).is_some();
-    let columns: Vec<(&str, Box<RawValue>)> = shown
-        .iter()
-        .filter(|(column, _)| is_written(&column.as_str()))
-        .filter_map(|(column, value)| Some((column.as_str(), to_raw_value(value).ok()?)))
-        .collect();
-    let now = WrittenFields::of(columns.iter().map(|(column, value)| (*column, &**value)), |_| None);
     let mut changes = FieldChanges::default();
-    for (column, _) in &columns {
-        let (Some(then), Some(now)) = (written.field(column), now.field(column)) else { continue };
-        match then.shown {
-            Some(shown) if shown == now.written => {}
-            _ if then.written == now.written => {}
-            Some(_) => changes.changed.push((*column).to_owned()),
+    for (column, value) in shown.iter().filter(|(column, _)| *column != FOLDER) {
+        match written.since(column, value) {
+            Some(Since::Untouched) | None => {}
+            Some(Since::Touched) => changes.changed.push(column.clone()),
             // Names come back as they were sent.
-            None if *column == "name" => changes.changed.push((*column).to_owned()),
-            None => changes.unsure.push((*column).to_owned()),
+            Some(Since::Unknown) if column == "name" => changes.changed.push(column.clone()),
+            Some(Since::Unknown) => changes.unsure.push(column.clone()),
         }
     }
     changes
@@ -64,6 +54,7 @@ pub fn edited(created_at: Option<i64>, updated_at: Option<i64>, updated_by: Opti
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use serde_json::value::{RawValue, to_raw_value};
 
     use super::*;
 

@@ -6,6 +6,7 @@
 pub mod cause;
 pub mod compared;
 pub mod event;
+pub mod generation;
 pub mod ledger;
 pub mod message;
 pub mod render;

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::batch::message::{
     MAX_CASES, MAX_EXTERNAL_ID, MAX_FIELDS, MAX_FOLDERS, MAX_NAME, MAX_NUMBER, MAX_SOURCE, MAX_STEPS, MAX_TAGS,
-    MAX_WORD, SCHEMA_VERSION, TextFormat,
+    MAX_WORD, OnRepeat, SCHEMA_VERSION, TextFormat,
 };
 use crate::batch::{MAX_BATCH_ID, MAX_TENANT_ID};
 
@@ -45,6 +45,10 @@ pub struct BatchMessage {
     /// texts are plain text by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<TextFormat>,
+    /// What is done with cases that an earlier batch of the same `source.key` wrote with the same `external_id`. Without it,
+    /// the tenant's mapping decides, and by default they are created again. docs/generations.md explains the choices.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_repeat: Option<OnRepeat>,
     /// The test cases, in the order in which they are created in Testmo.
     #[schemars(extend("minItems" = 1, "maxItems" = MAX_CASES))]
     pub cases: Vec<BatchCase>,
@@ -299,6 +303,7 @@ pub fn batch_example() -> BatchMessage {
         }),
         folder_path: Some(vec![Line("Checkout".into()), Line("Payment".into())]),
         folder_id: None,
+        on_repeat: None,
         format: Some(TextFormat::Markdown),
         cases: vec![by_steps, by_gherkin],
     }

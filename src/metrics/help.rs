@@ -26,7 +26,8 @@ pub(super) const SHELF_FAILING: Series = (
 pub(super) const CASES: Series = (
     "cases_total",
     "Test cases, by outcome: adopted ones were found in Testmo after a lost response, refused ones include faulty ones \
-     that were not sent, unclear ones are no longer found.",
+     that were not sent, unclear ones are no longer found. Of cases that an earlier batch wrote: updated ones, and those that \
+     were left (unchanged, kept, skipped, superseded, not_found).",
 );
 pub(super) const DUPLICATE_CASES: Series = (
     "duplicate_cases_total",

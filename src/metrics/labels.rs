@@ -3,7 +3,8 @@
 /// Outcomes of a batch: those that events name, and the states in which a batch leaves the worker.
 pub const BATCH_OUTCOMES: [&str; 6] = ["delivered", "partial", "failed", "parked", "dead", "duplicate"];
 /// Outcomes of a case, as events name them.
-pub const CASE_OUTCOMES: [&str; 4] = ["created", "adopted", "refused", "unclear"];
+pub const CASE_OUTCOMES: [&str; 10] =
+    ["created", "adopted", "refused", "unclear", "updated", "unchanged", "kept", "skipped", "superseded", "not_found"];
 /// Results of an attempt to publish an event.
 pub const EVENT_PUBLISH_RESULTS: [&str; 3] = ["confirmed", "failed", "unroutable"];
 /// The connections to the broker, by what they are for.

@@ -39,7 +39,7 @@ fn ledger_state(record: &BatchRecord) -> LedgerState {
             let lost = |state: &CaseState| matches!(state, CaseState::Lost | CaseState::Claimed);
             let is_unclear = record.open_push.is_some()
                 || record.unclear_since.is_some()
-                || record.cases.iter().any(|case| case.unclear || lost(&case.state));
+                || record.cases.iter().any(|case| case.unclear || case.is_writing() || lost(&case.state));
             if is_unclear { LedgerState::Unclear } else { LedgerState::Known }
         }
     }

@@ -12,7 +12,7 @@ use super::sql::Dialect;
 /// One migration: its version, what it does, and its script.
 type Step = (i64, &'static str, &'static str);
 
-const SQLITE: [Step; 30] = [
+const SQLITE: [Step; 31] = [
     (1, "tables", include_str!("migrations/sqlite/01_tables.sql")),
     (2, "pruning", include_str!("migrations/sqlite/02_pruning.sql")),
     (3, "account_throttle", include_str!("migrations/sqlite/03_account_throttle.sql")),
@@ -43,9 +43,10 @@ const SQLITE: [Step; 30] = [
     (30, "replays", include_str!("migrations/sqlite/30_replays.sql")),
     (31, "groups", include_str!("migrations/sqlite/31_groups.sql")),
     (34, "lists", include_str!("migrations/sqlite/34_lists.sql")),
+    (36, "generations", include_str!("migrations/sqlite/36_generations.sql")),
 ];
 
-const POSTGRES: [Step; 29] = [
+const POSTGRES: [Step; 30] = [
     (1, "tables", include_str!("migrations/postgres/01_tables.sql")),
     (2, "pruning", include_str!("migrations/postgres/02_pruning.sql")),
     (3, "account_throttle", include_str!("migrations/postgres/03_account_throttle.sql")),
@@ -75,6 +76,7 @@ const POSTGRES: [Step; 29] = [
     (30, "replays", include_str!("migrations/postgres/30_replays.sql")),
     (31, "groups", include_str!("migrations/postgres/31_groups.sql")),
     (34, "lists", include_str!("migrations/postgres/34_lists.sql")),
+    (36, "generations", include_str!("migrations/postgres/36_generations.sql")),
 ];
 
 fn steps(dialect: Dialect) -> &'static [Step] {

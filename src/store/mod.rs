@@ -15,6 +15,7 @@ mod error;
 mod facts;
 mod file;
 pub mod folders;
+mod former;
 mod group;
 mod health;
 pub mod history;

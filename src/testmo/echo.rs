@@ -182,6 +182,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::batch::written::Since;
 
     fn sent() -> Value {
         json!({"name": " Sign in ", "folder_id": 7, "state_id": 4, "tags": ["Smoke", "sqai-1"], "estimate": 60,
@@ -217,12 +218,12 @@ mod tests {
         let answer: Vec<&RawValue> = answer.iter().map(AsRef::as_ref).collect();
         let (_, fields) = compare(&request, &answer, &[true, false, true]);
         let [Some(first), None, Some(third)] = &fields[..] else { panic!("{fields:?}") };
-        let name = first.field("name").unwrap();
-        assert_eq!(name.shown, Some(name.written));
-        let estimate = first.field("estimate").unwrap();
-        assert!(estimate.shown.is_some_and(|shown| shown != estimate.written));
-        assert_eq!((first.count(), first.field("folder_id").unwrap().shown), (7, None));
-        assert_eq!(third.field("name").unwrap().shown, None, "its entry cannot be read");
+        let since = |fields: &WrittenFields, column: &str, now: Value| fields.since(column, &now);
+        assert_eq!(since(first, "name", json!("Sign in")), Some(Since::Untouched));
+        assert_eq!(since(first, "estimate", json!(70)), Some(Since::Untouched), "as it is shown");
+        assert_eq!(since(first, "estimate", json!(71)), Some(Since::Touched));
+        assert_eq!((first.count(), since(first, "folder_id", json!(9_999))), (7, Some(Since::Unknown)));
+        assert_eq!(since(third, "name", json!("?")), Some(Since::Unknown), "its entry cannot be read");
     }
 
     #[test]

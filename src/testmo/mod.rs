@@ -27,6 +27,7 @@ mod sockets;
 mod tls_trouble;
 mod transport;
 mod typed_address;
+mod update;
 mod wire;
 
 pub use address::{AddressPolicy, AddressRefused, Origin};
@@ -39,4 +40,5 @@ pub use probe::{SeenField, Written};
 pub use shown_cases::{ShownCase, ShownPage};
 pub use transport::{Access, Call, Method, Transport};
 pub use typed_address::{TypedAddress, unquoted, without_credentials};
+pub use update::{MOST_UPDATED, update_body};
 pub use wire::{CasePage, Folder};

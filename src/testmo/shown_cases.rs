@@ -22,6 +22,8 @@ pub struct ShownCase {
     pub id: u64,
     /// Its fields by column; its tags by name.
     pub fields: Map<String, Value>,
+    /// Whether its tags are all of those that it has.
+    pub names_all_tags: bool,
 }
 
 /// A page of cases as it is shown.
@@ -88,17 +90,22 @@ fn shown(answer: &Answer) -> Result<ShownPage, ApiError> {
     let expands: Map<String, Value> =
         page.expands.as_deref().and_then(|expands| serde_json::from_str(expands.get()).ok()).unwrap_or_default();
     let (tags, users) = (names(&expands, "tags")?, names(&expands, "users")?);
-    let case = |mut fields: Map<String, Value>| {
-        let id = fields.get("id").and_then(Value::as_u64).filter(|id| is_id(*id));
-        let id = id.ok_or_else(|| ApiError::Unreadable("a case without an id".into()))?;
-        if let Some(Value::Array(shown)) = fields.get_mut("tags") {
-            let named = shown.iter().filter_map(|tag| name_of(tag, &tags)).map(Value::String).collect();
-            *shown = named;
-        }
-        Ok(ShownCase { id, fields })
-    };
-    let cases = page.result.0.into_iter().map(case).collect::<Result<_, _>>()?;
+    let cases = page.result.0.into_iter().map(|fields| named_case(fields, &tags)).collect::<Result<_, _>>()?;
     Ok(ShownPage { cases, users, next_page: page.next_page, total: page.total })
+}
+
+/// Returns a case with its tags by name.
+pub(super) fn named_case(mut fields: Map<String, Value>, tags: &HashMap<u64, String>) -> Result<ShownCase, ApiError> {
+    let id = fields.get("id").and_then(Value::as_u64).filter(|id| is_id(*id));
+    let id = id.ok_or_else(|| ApiError::Unreadable("a case without an id".into()))?;
+    let mut names_all_tags = true;
+    if let Some(Value::Array(shown)) = fields.get_mut("tags") {
+        let count = shown.len();
+        let named: Vec<Value> = shown.iter().filter_map(|tag| name_of(tag, tags)).map(Value::String).collect();
+        names_all_tags = named.len() == count;
+        *shown = named;
+    }
+    Ok(ShownCase { id, fields, names_all_tags })
 }
 
 /// Returns the names of a dictionary by id. Entries in an unknown form are passed over.
@@ -146,6 +153,7 @@ mod tests {
         assert_eq!((read.next_page, read.total, read.users[&7].as_str()), (Some(2), Some(101), "Ann"));
         let [first, second] = &read.cases[..] else { panic!("{read:?}") };
         assert_eq!(first.tags().collect::<Vec<_>>(), ["smoke", "b", "c"]);
+        assert_eq!((first.names_all_tags, second.names_all_tags), (false, true), "2 has no name");
         assert_eq!((first.number("updated_by"), first.number("custom_priority")), (Some(7), Some(2)));
         assert_eq!(first.time("updated_at"), Some(1_785_329_308_450));
         assert_eq!((second.text("name"), second.time("updated_at"), second.tags().count()), ("b", None, 0));

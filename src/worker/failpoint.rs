@@ -14,6 +14,10 @@ pub(super) enum Failpoint {
     Folder,
     /// The end of a push is recorded, and the batch goes on.
     Record,
+    /// Cases whose fields are to be written are claimed, and nothing was sent.
+    UpdateClaim,
+    /// A request that writes fields of cases has ended, and nothing of it is recorded.
+    Update,
     /// Rows were read from Testmo, and nothing of them is recorded.
     Reconcile,
     /// It is finished, not acknowledged, and its event waits in the outbox.
@@ -48,11 +52,13 @@ mod ordered {
         passings_left: AtomicU32,
     }
 
-    const POINTS: [(&str, Failpoint); 9] = [
+    const POINTS: [(&str, Failpoint); 11] = [
         ("after_claim", Failpoint::Claim),
         ("after_push", Failpoint::Push),
         ("after_folder", Failpoint::Folder),
         ("after_record", Failpoint::Record),
+        ("after_update_claim", Failpoint::UpdateClaim),
+        ("after_update", Failpoint::Update),
         ("after_reconcile", Failpoint::Reconcile),
         ("after_settle", Failpoint::Settle),
         ("after_park", Failpoint::Park),

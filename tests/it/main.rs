@@ -25,6 +25,7 @@ mod examples;
 mod faces;
 mod folders;
 mod fuzzed;
+mod generations;
 mod hardship;
 mod headers;
 mod history;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use testmo_courier::batch::ledger::Target;
-use testmo_courier::batch::written::CaseIdentity;
+use testmo_courier::batch::written::{CaseIdentity, Since};
 use testmo_courier::store::WrittenStore;
 use testmo_courier::store::written::Remembered;
 
@@ -70,10 +70,9 @@ async fn a_case_of_an_earlier_batch_is_named_in_the_event_and_counted() {
     );
     for known in &known {
         assert_eq!(known.batch.as_ref().map(ToString::to_string).as_deref(), Some("b-2"));
-        let name = known.case.fields.field("name").expect("a name");
-        assert_eq!(name.shown, Some(name.written));
-        let steps = known.case.fields.field("custom_steps").expect("steps");
-        assert!(steps.shown.is_some());
+        let since = |column: &str, now: Value| known.case.fields.since(column, &now);
+        assert_eq!(since("name", json!("another")), Some(Since::Touched));
+        assert_eq!(since("custom_steps", json!([])), Some(Since::Touched), "the answer showed them");
     }
     assert_eq!(stage.store.forget_written(Duration::from_secs(86_400 * 730), 9).await.expect("a store"), 0);
     process.stop().await;
@@ -141,8 +140,8 @@ async fn what_a_crashed_worker_had_written_is_remembered_once_it_is_adopted() {
     assert_eq!(process.metric("testmo_courier_repeated_cases_total"), Some(2.0));
     let known = remembered(&stage, 2).await;
     assert_eq!(known.iter().map(|known| known.case.testmo_id).collect::<Vec<_>>(), ids(&second));
-    let name = known[0].case.fields.field("name").expect("a name");
-    assert_eq!(name.shown, None, "no answer showed it");
+    let since = known[0].case.fields.since("name", &json!("another"));
+    assert_eq!(since, Some(Since::Unknown), "no answer showed it");
     process.stop().await;
     stage.end().await;
 }

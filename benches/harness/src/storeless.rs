@@ -24,7 +24,7 @@ use testmo_courier::store::ledger::{Claim, ClaimOutcome, Commit, CommitOutcome, 
 use testmo_courier::store::outbox::OutboxEvent;
 use testmo_courier::store::shelf::{DueTenant, ShelfAges, ShelfCount, ShelfId, Shelved};
 use testmo_courier::store::unbound::{Probe, Released, UnboundCounts};
-use testmo_courier::store::written::Remembered;
+use testmo_courier::store::written::{Remembered, SourceClaim, SourceOutcome};
 use testmo_courier::store::{
     AccountStore, ConnectionStore, LedgerStore, OutboxStore, PruneCounts, PruneRound, RetentionStore, ShelfStore,
     Store, StoreError, StoreHealth, UnboundStore, WrittenStore,
@@ -184,6 +184,10 @@ impl testmo_courier::store::SearchStore for Storeless {}
 impl WrittenStore for Storeless {
     async fn written(&self, _: &TenantId, _: &[CaseIdentity]) -> Result<Vec<Remembered>, StoreError> {
         Ok(Vec::new())
+    }
+
+    async fn claim_source(&self, _: &SourceClaim) -> Result<SourceOutcome, StoreError> {
+        Ok(SourceOutcome::Granted { latest_at: None })
     }
 
     async fn forget_written(&self, _: Duration, _: u32) -> Result<u64, StoreError> {

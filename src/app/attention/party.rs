@@ -45,6 +45,8 @@ impl Party {
             ) => Self::Tenant,
             Some(
                 Reason::RetriesExhausted
+                | Reason::EarlierGeneration
+                | Reason::ExistsAlready
                 | Reason::UnclearInTestmo
                 | Reason::RejectedUnclear
                 | Reason::UnclearElsewhere

@@ -1,7 +1,7 @@
 //! Reads everything that is known of one batch.
 
 use crate::app::shelf::Pauses;
-use crate::batch::ledger::{BatchRecord, BatchState, CaseRecord, CaseState};
+use crate::batch::ledger::{BatchRecord, BatchState, CaseRecord, CaseState, Change, KeptText, Repeat};
 use crate::batch::{BatchKey, Reason, batch_tag};
 use crate::store::audit::{AuditFilter, AuditRow};
 use crate::store::history::History;
@@ -97,14 +97,18 @@ impl BatchDetails {
             CaseState::Created(_) => "created",
             CaseState::Adopted(_) => "adopted",
             CaseState::Refused(_) => "refused",
+            CaseState::Repeated(ref repeat) => repeat.change.word(),
             CaseState::Waiting | CaseState::Claimed | CaseState::Lost => "unclear",
         }
     }
 
-    /// Returns why a case was refused, with Testmo's words.
-    pub fn refusal(case: &CaseRecord) -> Option<String> {
+    /// Returns why a case was refused, with Testmo's words, or what was written and kept of a case of an earlier batch.
+    pub fn remark(case: &CaseRecord) -> Option<String> {
         if let Some(status) = case.rejected_unclear() {
             return Some(format!("{}; Testmo answered {status}", Reason::RejectedUnclear));
+        }
+        if let CaseState::Repeated(repeat) = &case.state {
+            return in_words(repeat);
         }
         let CaseState::Refused(refusal) = &case.state else { return None };
         let said = refusal.said.iter().map(|said| format!("; {}: {}", said.field, said.message));
@@ -119,5 +123,53 @@ impl BatchDetails {
     /// Returns whether the cases of a finished batch are no longer kept; no batch is without cases before.
     pub fn is_pruned(record: &BatchRecord) -> bool {
         record.cases.is_empty()
+    }
+}
+
+/// Says which fields of a case of an earlier batch were written, and which stay as a person has edited them.
+fn in_words(repeat: &Repeat) -> Option<String> {
+    let why = match repeat.change {
+        Change::OtherTemplate => Some("needs another template, which no request can change"),
+        Change::Unreadable => Some("a required field cannot be read"),
+        Change::Writing
+        | Change::Updated
+        | Change::Unchanged
+        | Change::Kept
+        | Change::Skipped
+        | Change::Superseded
+        | Change::NotFound => None,
+    };
+    let mut words: Vec<String> = why.map(str::to_owned).into_iter().collect();
+    if !repeat.written.is_empty() {
+        words.push(format!("wrote {}", repeat.written.join(", ")));
+    }
+    words.extend(repeat.kept.iter().map(|KeptText { column, generated, shown }| match shown {
+        Some(shown) => format!("kept {column} \"{shown}\", not \"{generated}\""),
+        None => format!("kept {column}, which Testmo does not show"),
+    }));
+    (!words.is_empty()).then(|| words.join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_and_kept_of_a_case_is_said_with_both_contents() {
+        let kept = |column: &str, shown: Option<&str>| KeptText {
+            column: column.into(),
+            generated: "new".into(),
+            shown: shown.map(str::to_owned),
+        };
+        let updated = Repeat {
+            written: vec!["custom_steps".into(), "tags".into()],
+            kept: vec![kept("name", Some("mine")), kept("custom_note", None)],
+            ..Repeat::only(Change::Updated)
+        };
+        let expected =
+            "wrote custom_steps, tags; kept name \"mine\", not \"new\"; kept custom_note, which Testmo does not show";
+        assert_eq!(in_words(&updated).as_deref(), Some(expected));
+        assert_eq!(in_words(&Repeat::only(Change::Unchanged)), None);
+        assert!(in_words(&Repeat::only(Change::OtherTemplate)).is_some_and(|words| words.contains("template")));
     }
 }

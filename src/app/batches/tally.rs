@@ -1,13 +1,17 @@
 //! Counts the cases of a batch by what became of them, and links those that are in Testmo.
 
 use crate::batch::event::link;
-use crate::batch::ledger::{BatchRecord, BatchState, CaseState};
+use crate::batch::ledger::{BatchRecord, BatchState, CaseRecord, CaseState, Change};
 
 /// How many cases of a batch are in each state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// In Testmo.
     pub created: usize,
+    /// Written into cases of earlier batches.
+    pub updated: usize,
+    /// Left as they are, as earlier batches wrote them.
+    pub left: usize,
     /// Refused by Testmo.
     pub refused: usize,
     /// Possibly created.
@@ -25,6 +29,17 @@ impl Tally {
         for case in &record.cases {
             match case.state {
                 CaseState::Created(_) | CaseState::Adopted(_) => tally.created += 1,
+                CaseState::Repeated(ref repeat) => match repeat.change {
+                    Change::Writing => tally.unclear += 1,
+                    Change::Updated => tally.updated += 1,
+                    Change::Unchanged
+                    | Change::Kept
+                    | Change::OtherTemplate
+                    | Change::Unreadable
+                    | Change::Skipped
+                    | Change::Superseded
+                    | Change::NotFound => tally.left += 1,
+                },
                 CaseState::Refused(_) => tally.refused += 1,
                 CaseState::Claimed | CaseState::Lost => tally.unclear += 1,
                 CaseState::Waiting if case.unclear => tally.unclear += 1,
@@ -40,6 +55,8 @@ impl std::fmt::Display for Tally {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let parts = [
             (self.created, "created"),
+            (self.updated, "updated"),
+            (self.left, "left as they are"),
             (self.refused, "refused"),
             (self.unclear, "unclear"),
             (self.waiting, "waiting"),
@@ -52,14 +69,15 @@ impl std::fmt::Display for Tally {
 
 /// Returns the addresses of the cases that are in Testmo, in order.
 pub fn links(record: &BatchRecord) -> impl Iterator<Item = String> {
-    let link_of = |(index, state)| testmo_id(state).and_then(|id| link(record, index, id));
-    record.cases.iter().map(|case| &case.state).enumerate().filter_map(link_of)
+    let link_of = |(index, case)| testmo_id(case).and_then(|id| link(record, index, id));
+    record.cases.iter().enumerate().filter_map(link_of)
 }
 
-/// Returns the id of a case that is in Testmo.
-pub fn testmo_id(state: &CaseState) -> Option<u64> {
-    match state {
+/// Returns the id of a case that is in Testmo, whichever batch wrote it.
+pub fn testmo_id(case: &CaseRecord) -> Option<u64> {
+    match &case.state {
         CaseState::Created(id) | CaseState::Adopted(id) => Some(*id),
+        CaseState::Repeated(_) => case.repeated_id(),
         CaseState::Waiting | CaseState::Claimed | CaseState::Refused(_) | CaseState::Lost => None,
     }
 }

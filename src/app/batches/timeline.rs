@@ -192,7 +192,7 @@ fn requested(push: &PushRow, record: Option<&BatchRecord>, is_under_way: bool) -
 /// Counts the cases of a batch that came of a request. What the request had of other batches is not theirs.
 fn own_cases(push: &PushRow, record: Option<&BatchRecord>) -> Option<usize> {
     let (first, last) = push.ids?;
-    let ids = record?.cases.iter().filter_map(|case| testmo_id(&case.state));
+    let ids = record?.cases.iter().filter_map(testmo_id);
     Some(ids.filter(|id| (first..=last).contains(id)).count())
 }
 

@@ -85,7 +85,7 @@ pub(super) fn candidates(
     held: &HashSet<u64>,
     rows: &[Row],
 ) -> Vec<Candidate> {
-    let known: HashSet<u64> = record.arrived().map(|(_, id)| id).chain(record.known_duplicates()).collect();
+    let known: HashSet<u64> = record.known_ids().chain(record.known_duplicates()).collect();
     let mut found: Vec<Candidate> = Vec::new();
     for row in rows.iter().filter(|row| !held.contains(&row.id) && !known.contains(&row.id)) {
         let has_batch_tag = row.tags.iter().any(|tag| tag == batch_tag);

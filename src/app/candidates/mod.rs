@@ -18,7 +18,7 @@ use crate::batch::ledger::reconcile::Row;
 use crate::batch::ledger::{BatchState, CaseState, Standing, Target};
 use crate::batch::message::decode::decode;
 use crate::batch::message::{Places, key_by_position};
-use crate::batch::render::{RENDERER_VERSION, render};
+use crate::batch::render::render;
 use crate::batch::verdict::answer::ApiError;
 use crate::batch::written::{BatchMark, CaseIdentity, WrittenCase, WrittenFields};
 use crate::batch::{Batch, batch_tag, fingerprint};
@@ -311,7 +311,6 @@ impl Found {
                 testmo_id: *id,
                 folder: target.folder,
                 batch: BatchMark::of(&self.batch.key, record.first_seen_at),
-                renderer: RENDERER_VERSION,
                 fields: WrittenFields::of_entry(&entry.entry, target.folder),
             })
         };

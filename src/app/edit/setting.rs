@@ -5,7 +5,7 @@ use std::str::FromStr;
 use serde_json::{Map, Value};
 
 /// The keys of a message that are not keys of a case.
-const KEYS_OF_MESSAGE: [&str; 9] = [
+const KEYS_OF_MESSAGE: [&str; 10] = [
     "schema_version",
     "batch_id",
     "tenant_id",
@@ -14,6 +14,7 @@ const KEYS_OF_MESSAGE: [&str; 9] = [
     "folder_path",
     "folder_id",
     "format",
+    "on_repeat",
     "cases",
 ];
 

@@ -106,7 +106,7 @@ fn hit(
 
 fn case(document: &SearchDocument, record: Option<&BatchRecord>, index: usize, found_by: Vec<ValueKind>) -> CaseHit {
     let known = document.cases.get(index).cloned().unwrap_or_default();
-    let in_record = record.and_then(|record| testmo_id(&record.cases.get(index)?.state));
+    let in_record = record.and_then(|record| testmo_id(record.cases.get(index)?));
     let testmo_id = in_record.or(known.testmo_id);
     CaseHit {
         position: index + 1,

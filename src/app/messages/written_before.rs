@@ -89,7 +89,6 @@ mod tests {
             testmo_id: 7,
             folder: 5,
             batch: BatchMark::from_value(1),
-            renderer: 1,
             fields: WrittenFields::default(),
         };
         Remembered { case, batch: batch.map(|id| crate::batch::BatchId::new(id).unwrap()) }

@@ -24,6 +24,8 @@ pub struct BatchView {
 struct TallyView {
     total: usize,
     created: usize,
+    updated: usize,
+    left: usize,
     refused: usize,
     unclear: usize,
     waiting: usize,
@@ -33,13 +35,13 @@ struct TallyView {
 impl BatchView {
     /// Shows a batch.
     pub fn of(record: &BatchRecord) -> Self {
-        let Tally { created, refused, unclear, waiting, not_sent } = Tally::of(record);
+        let Tally { created, updated, left, refused, unclear, waiting, not_sent } = Tally::of(record);
         Self {
             tenant_id: record.key.tenant.to_string(),
             batch_id: record.key.batch.as_str().to_owned(),
             state: record.state.name(),
             revision: record.revision,
-            cases: TallyView { total: record.cases.len(), created, refused, unclear, waiting, not_sent },
+            cases: TallyView { total: record.cases.len(), created, updated, left, refused, unclear, waiting, not_sent },
             first_seen_at: rfc3339(record.first_seen_at),
             finished_at: record.settled_at.and_then(rfc3339),
             links: links(record).collect(),

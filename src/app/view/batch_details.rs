@@ -140,13 +140,13 @@ impl RecordView {
 impl CaseView {
     fn of(details: &BatchDetails, record: &BatchRecord, index: usize) -> Self {
         let case = &record.cases[index];
-        let id = testmo_id(&case.state);
+        let id = testmo_id(case);
         Self {
             key: case.key.clone(),
             state: details.case_state(record, case),
             testmo_id: id,
             link: id.and_then(|id| link(record, index, id)),
-            reason: BatchDetails::refusal(case),
+            reason: BatchDetails::remark(case),
             duplicate_ids: case.duplicates.clone(),
         }
     }

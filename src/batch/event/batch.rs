@@ -8,6 +8,7 @@ use crate::batch::BatchKey;
 use crate::batch::event::bounded::{cut_left_out, cut_said};
 use crate::batch::event::case_input::{CaseFolder, CaseInput, folder};
 use crate::batch::event::previous::{Previous, address};
+use crate::batch::event::repeated::Repeated;
 use crate::batch::event::{DEFERRED, DELIVERED, Event, FAILED, MOMENT, PARTIALLY_DELIVERED, Why, event, event_id};
 use crate::batch::ledger::{BatchRecord, BatchState, CaseState};
 use crate::batch::message::text::excerpt;
@@ -94,6 +95,10 @@ pub struct SettledCase {
     /// is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub previous: Option<Previous>,
+    /// What was done with the case of an earlier batch that this case stands for; absent if there is none, or if the batch
+    /// creates such cases again.
+    #[serde(flatten)]
+    pub repeated: Option<Repeated>,
     /// The parts of the case that were not sent to Testmo although the case was; absent if nothing was left out.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(default)]
@@ -111,6 +116,8 @@ pub enum CaseOutcome {
     Created,
     /// The case is in Testmo: reconciliation found it there after a response was lost.
     Adopted,
+    /// An earlier batch wrote the case, and this batch creates none: `change` says what was done with the case that exists.
+    Repeated,
     /// Testmo refused the case, or the worker did because the case breaks the contract; it is not sent again.
     Refused,
     /// The case may have been created: the outcome of its request is unknown, and the case was not found in Testmo or
@@ -253,6 +260,8 @@ fn case(record: &BatchRecord, index: usize, input: Option<CaseInput<'_>>) -> Set
     let (outcome, id) = match &case.state {
         CaseState::Created(id) => (CaseOutcome::Created, Some(*id)),
         CaseState::Adopted(id) => (CaseOutcome::Adopted, Some(*id)),
+        CaseState::Repeated(_) if case.is_writing() => (CaseOutcome::Unclear, case.repeated_id()),
+        CaseState::Repeated(_) => (CaseOutcome::Repeated, case.repeated_id()),
         CaseState::Refused(_) => (CaseOutcome::Refused, None),
         CaseState::Lost | CaseState::Claimed => (CaseOutcome::Unclear, None),
         CaseState::Waiting if case.unclear => (CaseOutcome::Unclear, None),
@@ -267,7 +276,11 @@ fn case(record: &BatchRecord, index: usize, input: Option<CaseInput<'_>>) -> Set
         CaseState::Refused(refusal) => {
             Some(Refused { reason: refusal.reason, remedy: refusal.reason.remedy(), said: refusal.said.clone() })
         }
-        CaseState::Created(_) | CaseState::Adopted(_) | CaseState::Waiting | CaseState::Claimed => None,
+        CaseState::Created(_)
+        | CaseState::Adopted(_)
+        | CaseState::Repeated(_)
+        | CaseState::Waiting
+        | CaseState::Claimed => None,
     };
     SettledCase {
         position: index + 1,
@@ -279,6 +292,7 @@ fn case(record: &BatchRecord, index: usize, input: Option<CaseInput<'_>>) -> Set
         link: id.and_then(|id| link(record, index, id)),
         folder: id.and_then(|_| folder(record, index, input?.path?)),
         previous: case.previous.as_ref().map(|previous| Previous::of(record, index, previous)),
+        repeated: Repeated::of(case),
         left_out: input.filter(|_| id.is_some()).map(|input| input.left_out.to_vec()).unwrap_or_default(),
         refused,
     }
@@ -291,8 +305,10 @@ pub(super) fn label(key: &str) -> String {
 
 /// Returns the address of a case in Testmo's web pages; its form is known from third-party clients.
 pub fn link(record: &BatchRecord, index: usize, id: u64) -> Option<String> {
-    let target = record.targets.get(record.cases[index].target)?;
-    Some(address(target, target.folder, id))
+    let case = &record.cases[index];
+    let target = record.targets.get(case.target)?;
+    let written_to = case.previous.as_ref().filter(|_| case.repeated_id() == Some(id)).map(|previous| previous.folder);
+    Some(address(target, written_to.unwrap_or(target.folder), id))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod case_input;
 mod duplicate;
 mod message;
 mod previous;
+mod repeated;
 mod tenant;
 
 use jiff::Timestamp;
@@ -22,6 +23,7 @@ pub use self::case_input::{CaseFolder, CaseInput};
 pub use self::duplicate::{Duplicated, DuplicatedCase, duplicated};
 pub use self::message::{MessageInput, MessageInvalid, of_message};
 pub use self::previous::{Previous, address};
+pub use self::repeated::{CaseChange, KeptBecause, KeptField, Repeated};
 pub use self::tenant::{
     ConnectionChange, ConnectionFailed, ConnectionRestored, DaysLeft, KeyExpired, KeyExpiring, connection_failed,
     connection_restored, key_expired, key_expiring,

@@ -53,7 +53,8 @@ impl BatchRecord {
     pub fn lock_of(&self, position: usize) -> Option<CaseLock> {
         let case = self.cases.get(position)?;
         match case.state {
-            CaseState::Created(_) | CaseState::Adopted(_) => Some(CaseLock::InTestmo),
+            CaseState::Repeated(_) if case.is_writing() => Some(CaseLock::InRequest),
+            CaseState::Created(_) | CaseState::Adopted(_) | CaseState::Repeated(_) => Some(CaseLock::InTestmo),
             CaseState::Claimed => Some(CaseLock::InRequest),
             CaseState::Lost => Some(CaseLock::Unclear),
             CaseState::Waiting if case.unclear => Some(CaseLock::Unclear),

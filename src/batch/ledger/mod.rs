@@ -1,11 +1,14 @@
 //! Holds the ledger's record of one batch, and changes the record at each end of a create request.
 
+mod closing;
 mod decided;
 pub mod duplicates;
 mod edited;
 mod model;
 mod opening;
 pub mod reconcile;
+mod repeat;
+mod repeating;
 mod restored;
 mod suspect;
 mod suspicion;
@@ -16,6 +19,7 @@ use crate::batch::BatchKey;
 
 pub use self::edited::{CaseLock, Standing};
 pub use self::model::{BatchState, CaseRecord, CaseState, OpenPush, PreviousCase, Refusal, Target};
+pub use self::repeat::{Change, KeptText, Repeat};
 pub use self::suspect::Halved;
 pub use self::suspicion::Suspicion;
 
@@ -103,7 +107,11 @@ impl BatchRecord {
         self.positions(|case| match case.state {
             CaseState::Claimed => true,
             CaseState::Waiting => case.unclear,
-            CaseState::Created(_) | CaseState::Adopted(_) | CaseState::Refused(_) | CaseState::Lost => false,
+            CaseState::Created(_)
+            | CaseState::Adopted(_)
+            | CaseState::Repeated(_)
+            | CaseState::Refused(_)
+            | CaseState::Lost => false,
         })
     }
 
@@ -256,15 +264,19 @@ impl BatchRecord {
         self.epoch += 1;
     }
 
-    /// Returns the cases that are in Testmo, with their positions and ids.
+    /// Returns the cases that the batch created and that are in Testmo, with their positions and ids.
     pub fn arrived(&self) -> impl Iterator<Item = (usize, u64)> {
         self.cases.iter().enumerate().filter_map(|(position, case)| match case.state {
             CaseState::Created(id) | CaseState::Adopted(id) => Some((position, id)),
-            CaseState::Waiting | CaseState::Claimed | CaseState::Refused(_) | CaseState::Lost => None,
+            CaseState::Waiting
+            | CaseState::Claimed
+            | CaseState::Repeated(_)
+            | CaseState::Refused(_)
+            | CaseState::Lost => None,
         })
     }
 
-    /// Returns the cases that are in Testmo in `account`, with their positions and ids.
+    /// Returns the cases that the batch created in Testmo in `account`, with their positions and ids.
     pub fn arrived_at(&self, account: &str) -> impl Iterator<Item = (usize, u64)> {
         let is_there = move |target: usize| self.targets.get(target).is_some_and(|target| target.account == account);
         self.arrived().filter(move |(position, _)| is_there(self.cases[*position].target))
@@ -308,76 +320,14 @@ impl BatchRecord {
         self.epoch += 1;
     }
 
-    /// Records the terminal state that the batch reached at `now`, in milliseconds on the store's clock.
-    pub fn settle(&mut self, state: BatchState, now: i64) {
-        self.state = state;
-        self.settled_at = Some(now);
-        self.epoch += 1;
-    }
-
-    /// Reopens a finished batch at a person's request, so that cases that did not arrive are tried again; returns
-    /// whether there was a reason to. Cases in Testmo stay as they are. A lost case is reconciled before it is pushed
-    /// if it was sent to `account`, the tenant's present account; in any other account only the person could check. A
-    /// case that was refused for its faults stays refused.
-    pub fn reopen(&mut self, account: Option<&str>) -> bool {
-        match self.state {
-            BatchState::Partial | BatchState::Failed => {}
-            BatchState::Open | BatchState::Delivered | BatchState::Discarded | BatchState::Undone => return false,
-        }
-        let is_left = |state: &CaseState| match state {
-            CaseState::Refused(_) => !state.is_invalid(),
-            CaseState::Waiting | CaseState::Claimed | CaseState::Lost => true,
-            CaseState::Created(_) | CaseState::Adopted(_) => false,
-        };
-        if !self.cases.iter().any(|case| is_left(&case.state)) {
-            return false;
-        }
-        for case in &mut self.cases {
-            case.suspicion = None;
-            match case.state {
-                CaseState::Refused(_) if case.state.is_invalid() => {}
-                CaseState::Refused(_) => case.state = CaseState::Waiting,
-                CaseState::Lost => {
-                    let sent_to = self.targets.get(case.target).map(|target| target.account.as_str());
-                    case.state = CaseState::Waiting;
-                    case.unclear = account.is_none_or(|account| sent_to == Some(account));
-                    self.unclear_since = Some(self.first_seen_at);
-                }
-                CaseState::Waiting | CaseState::Claimed | CaseState::Created(_) | CaseState::Adopted(_) => {}
-            }
-        }
-        self.resolve_if_clear();
-        self.state = BatchState::Open;
-        self.settled_at = None;
-        self.revision += 1;
-        self.epoch += 1;
-        true
-    }
-
-    /// Gives up an open batch at `now`, at a person's request; returns whether the batch was open. None of its pushes
-    /// may be under way. Whether an ended push created its cases is never found out.
-    pub fn discard(&mut self, now: i64) -> bool {
-        if self.state != BatchState::Open {
-            return false;
-        }
-        for case in self.cases.iter_mut().filter(|case| case.state == CaseState::Claimed) {
-            (case.state, case.unclear) = (CaseState::Waiting, true);
-        }
-        self.open_push = None;
-        self.state = BatchState::Discarded;
-        self.settled_at = Some(now);
-        self.revision += 1;
-        self.epoch += 1;
-        true
-    }
-
     /// Returns the terminal state that follows from the cases, or `None` while a case is open.
     pub fn outcome(&self) -> Option<BatchState> {
         let (mut arrived, mut failed) = (false, false);
         for case in &self.cases {
             match case.state {
                 CaseState::Waiting | CaseState::Claimed => return None,
-                CaseState::Created(_) | CaseState::Adopted(_) => arrived = true,
+                CaseState::Repeated(_) if case.is_writing() => return None,
+                CaseState::Created(_) | CaseState::Adopted(_) | CaseState::Repeated(_) => arrived = true,
                 CaseState::Refused(_) | CaseState::Lost => failed = true,
             }
         }

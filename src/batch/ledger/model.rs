@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Suspicion;
+use super::{Repeat, Suspicion};
 use crate::batch::verdict::answer::FieldRefusal;
 use crate::batch::verdict::reason::Reason;
 
@@ -12,7 +12,7 @@ use crate::batch::verdict::reason::Reason;
 pub enum BatchState {
     /// Some cases are still to be sent, or an outcome is unknown.
     Open,
-    /// Every case is in Testmo.
+    /// Every case is in Testmo, or nothing is to be done for it.
     Delivered,
     /// Some cases are in Testmo; the others will not be created.
     Partial,
@@ -93,6 +93,8 @@ pub enum CaseState {
     Created(u64),
     /// The case is in Testmo: reconciliation found it after an unknown outcome.
     Adopted(u64),
+    /// An earlier batch wrote the case, and this batch creates none for it.
+    Repeated(Box<Repeat>),
     /// Testmo refused the case, and it is not sent again automatically.
     Refused(Box<Refusal>),
     /// The case may have been created but is not found in Testmo, and only a person has it sent again: either its

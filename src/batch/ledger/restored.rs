@@ -125,6 +125,7 @@ mod tests {
             CaseState::Waiting => 'w',
             CaseState::Claimed => 'o',
             CaseState::Refused(_) => 'r',
+            CaseState::Repeated(_) => 'p',
         };
         record.cases.iter().map(letter).collect()
     }

@@ -12,8 +12,8 @@ use crate::batch::message::reader::{Reader, whole};
 use crate::batch::message::text::is_blank;
 use crate::batch::message::{
     Batch, Case, Faulty, MAX_CASE_FOLDERS, MAX_CASES, MAX_EXTERNAL_ID, MAX_FIELDS, MAX_FOLDERS, MAX_NAME, MAX_SOURCE,
-    MAX_STEPS, MAX_TAGS, MAX_WORD, RequestedFolder, SCHEMA_VERSION, Script, Source, Step, TextFormat, Urgency,
-    key_by_position,
+    MAX_STEPS, MAX_TAGS, MAX_WORD, OnRepeat, RequestedFolder, SCHEMA_VERSION, Script, Source, Step, TextFormat,
+    Urgency, key_by_position,
 };
 use crate::batch::{BatchId, BatchKey, TenantId};
 
@@ -118,6 +118,7 @@ fn read_batch(r: &mut Reader<'_>) -> (Option<Batch>, Option<BatchKey>, Option<Te
         "folder_path",
         "folder_id",
         "format",
+        "on_repeat",
         "cases",
     ]);
     let version = r.required("schema_version", |r| match r.value().as_number().and_then(whole) {
@@ -146,12 +147,13 @@ fn read_batch(r: &mut Reader<'_>) -> (Option<Batch>, Option<BatchKey>, Option<Te
     let source = r.optional("source", read_source).unwrap_or_default();
     let folder = read_folder(r);
     let format = r.optional("format", read_format);
+    let on_repeat = r.optional("on_repeat", read_on_repeat);
     let mut cases = r.required("cases", read_cases);
     cases.iter_mut().flatten().for_each(|case| case.format = case.format.or(format));
     let key = tenant.clone().zip(batch_id).map(|(tenant, batch)| BatchKey::new(tenant, batch));
     let batch = (|| {
         version?;
-        Some(Batch { key: key.clone()?, generated_at: generated_at?, source, folder, cases: cases? })
+        Some(Batch { key: key.clone()?, generated_at: generated_at?, source, folder, on_repeat, cases: cases? })
     })();
     (batch, key, tenant)
 }
@@ -303,6 +305,14 @@ fn read_format(r: &mut Reader<'_>) -> Option<TextFormat> {
     match TextFormat::ALL.into_iter().find(|format| format.name() == text) {
         Some(format) => Some(format),
         None => r.fault("is not a format", "send plain or markdown"),
+    }
+}
+
+fn read_on_repeat(r: &mut Reader<'_>) -> Option<OnRepeat> {
+    let text = r.text()?;
+    match OnRepeat::ALL.into_iter().find(|choice| choice.name() == text) {
+        Some(choice) => Some(choice),
+        None => r.fault("is not a choice", "send create, update, skip or wait"),
     }
 }
 

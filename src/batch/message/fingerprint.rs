@@ -3,7 +3,7 @@
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::batch::message::{Batch, Case, RequestedFolder};
+use crate::batch::message::{Batch, Case, OnRepeat, RequestedFolder};
 use crate::batch::{BatchKey, hex, write_json};
 
 /// The version of the algorithm: raised whenever the same batch would hash differently.
@@ -12,15 +12,18 @@ const VERSION: &str = "1";
 const MARK: &str = "sqai-";
 const MARK_DIGITS: usize = 12;
 
-/// Returns the hash over the canonical cases and the requested folder, prefixed with the version of the algorithm.
+/// Returns the hash over the canonical cases, the requested folder and what is done with cases that were written before, prefixed with the version of the algorithm.
 pub fn fingerprint(batch: &Batch) -> String {
     #[derive(Serialize)]
     struct Work<'a> {
         folder: &'a RequestedFolder,
         cases: &'a [Case],
+        // Absent in a message that says nothing, so that fingerprints which were stored stay comparable.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        on_repeat: Option<OnRepeat>,
     }
     let mut hash = Sha256::new();
-    let work = Work { folder: &batch.folder, cases: &batch.cases };
+    let work = Work { folder: &batch.folder, cases: &batch.cases, on_repeat: batch.on_repeat };
     write_json(&mut hash, &work);
     format!("{VERSION}:{}", &hex(&hash.finalize())[..32])
 }
@@ -80,7 +83,7 @@ mod tests {
         for edit in same {
             assert_eq!(fingerprint(&batch(edit)), print);
         }
-        let other: [fn(&mut Value); 8] = [
+        let other: [fn(&mut Value); 9] = [
             |v| v["cases"][0]["folder_path"] = json!(["A"]),
             |v| v["cases"][0]["folder_path"] = json!([]),
             |v| v["cases"][0]["name"] = json!("b"),
@@ -88,6 +91,7 @@ mod tests {
             |v| v["folder_id"] = json!(3),
             |v| v["cases"][0]["tags"] = json!(["x"]),
             |v| v["format"] = json!("markdown"),
+            |v| v["on_repeat"] = json!("create"),
             |v| v["cases"][0]["format"] = json!("plain"),
         ];
         for edit in other {

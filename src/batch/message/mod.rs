@@ -12,6 +12,7 @@ pub(in crate::batch) mod identity;
 mod json;
 pub mod lint;
 mod markdown;
+mod on_repeat;
 mod places;
 mod priority;
 mod reader;
@@ -26,6 +27,7 @@ use crate::batch::BatchKey;
 pub use crate::batch::message::faulty::Faulty;
 pub use crate::batch::message::format::TextFormat;
 pub(in crate::batch) use crate::batch::message::json::not_valid;
+pub use crate::batch::message::on_repeat::OnRepeat;
 pub use crate::batch::message::places::Places;
 pub use crate::batch::message::priority::{Priority, Urgency, WORDS, folded_word};
 
@@ -67,6 +69,8 @@ pub struct Batch {
     pub source: Source,
     /// The requested folder for its cases.
     pub folder: RequestedFolder,
+    /// What is done with cases that an earlier batch wrote; without it, the tenant's mapping decides.
+    pub on_repeat: Option<OnRepeat>,
     /// The cases of the batch, in order; 1 to [`MAX_CASES`].
     pub cases: Vec<Case>,
 }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::batch::message::{Priority, TextFormat};
+use crate::batch::generation::Edits;
+use crate::batch::message::{OnRepeat, Priority, TextFormat};
 
 /// A tenant's mapping as the worker uses it; people may write names instead, see
 /// [`crate::batch::render::mapping_spec`]. Every part has a default that fits a fresh Testmo project.
@@ -60,6 +61,12 @@ pub struct Mapping {
     /// The project of the issue integration; GitHub and GitLab need one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connection_project_id: Option<u64>,
+    /// What is done with cases that an earlier batch wrote, if a batch does not say it; if absent, they are created again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_repeat: Option<OnRepeat>,
+    /// What becomes of fields that a person has edited when a later batch changes them.
+    #[serde(skip_serializing_if = "Edits::is_default")]
+    pub edits: Edits,
 }
 
 /// The column of the priority, and the option of each priority name.
@@ -102,6 +109,8 @@ impl Default for Mapping {
             estimate: false,
             integration_id: None,
             connection_project_id: None,
+            on_repeat: None,
+            edits: Edits::Keep,
         }
     }
 }

@@ -10,8 +10,9 @@ use serde_json::{Map, Value};
 
 use self::lenient::strict;
 use self::wrong::described;
+use crate::batch::generation::Edits;
 use crate::batch::is_batch_tag;
-use crate::batch::message::{Priority, TextFormat, Urgency};
+use crate::batch::message::{OnRepeat, Priority, TextFormat, Urgency};
 use crate::batch::render::mapping::{Mapping, PriorityColumn};
 use crate::batch::render::tag::tag;
 
@@ -67,6 +68,12 @@ pub struct MappingSpec {
     /// The project of the issue integration; GitHub and GitLab need one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connection_project_id: Option<u64>,
+    /// What is done with cases that an earlier batch wrote, if a batch does not say it; if absent, they are created again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_repeat: Option<OnRepeat>,
+    /// What becomes of fields that a person has edited when a later batch changes them: they are kept or overwritten.
+    #[serde(skip_serializing_if = "Edits::is_default")]
+    pub edits: Edits,
 }
 
 /// An object in Testmo, by its id or by its name.
@@ -124,6 +131,8 @@ impl From<Mapping> for MappingSpec {
             estimate: mapping.estimate,
             integration_id: mapping.integration_id,
             connection_project_id: mapping.connection_project_id,
+            on_repeat: mapping.on_repeat,
+            edits: mapping.edits,
         }
     }
 }

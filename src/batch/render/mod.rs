@@ -41,7 +41,7 @@ use crate::batch::write_json;
 
 /// The version of the renderer, which is stored with what was written: raised whenever the same case is rendered
 /// differently.
-pub const RENDERER_VERSION: u32 = 2;
+pub const RENDERER_VERSION: u32 = 3;
 /// The usual size of the entry of a case with a few steps, in bytes.
 const USUAL_BYTES: usize = 2_048;
 

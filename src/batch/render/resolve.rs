@@ -76,6 +76,8 @@ impl MappingSpec {
             estimate: self.estimate,
             integration_id: self.integration_id,
             connection_project_id: self.connection_project_id,
+            on_repeat: self.on_repeat,
+            edits: self.edits,
         };
         lookup.end(mapping)
     }

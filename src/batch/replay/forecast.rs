@@ -212,6 +212,8 @@ fn is_refusal(reason: Reason) -> bool {
         | Reason::Unclear
         | Reason::Paused
         | Reason::NoRoom
+        | Reason::EarlierGeneration
+        | Reason::ExistsAlready
         | Reason::RetriesExhausted
         | Reason::UnclearInTestmo
         | Reason::UnclearElsewhere

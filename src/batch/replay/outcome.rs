@@ -89,7 +89,12 @@ impl ItemOutcome {
 /// Returns whether what is parked for this reason has neither succeeded nor failed yet.
 fn is_under_way(reason: Reason) -> bool {
     match reason {
-        Reason::Throttled | Reason::Paused | Reason::NoRoom | Reason::Unclear | Reason::Suspect => true,
+        Reason::Throttled
+        | Reason::Paused
+        | Reason::NoRoom
+        | Reason::EarlierGeneration
+        | Reason::Unclear
+        | Reason::Suspect => true,
         Reason::NotJson
         | Reason::InvalidMessage
         | Reason::BatchConflict
@@ -118,6 +123,7 @@ fn is_under_way(reason: Reason) -> bool {
         | Reason::CaseTooLarge
         | Reason::Rejected
         | Reason::AllRefused
+        | Reason::ExistsAlready
         | Reason::RetriesExhausted
         | Reason::UnclearInTestmo
         | Reason::RejectedUnclear

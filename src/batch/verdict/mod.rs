@@ -7,6 +7,7 @@ mod fairness;
 pub mod patience;
 pub mod reason;
 mod title;
+mod update;
 
 use std::time::Duration;
 
@@ -15,6 +16,8 @@ use crate::batch::render::RenderedCase;
 use crate::batch::verdict::answer::{ApiError, CreateResult, FieldRefusal};
 use crate::batch::verdict::blame::{Blame, Known};
 use crate::batch::verdict::reason::Reason;
+
+pub use self::update::{UpdateFailure, after_failed_update};
 
 /// The pause after a 429 without `Retry-After`, as Testmo's documentation asks for.
 pub const DEFAULT_THROTTLE_PAUSE: Duration = Duration::from_secs(60);
@@ -246,6 +249,8 @@ pub fn reverify_after(reason: Reason, times: u32) -> Option<Duration> {
         | Reason::CrashLoop
         | Reason::BatchConflict
         | Reason::NoRoom
+        | Reason::EarlierGeneration
+        | Reason::ExistsAlready
         | Reason::Paused
         | Reason::StoreRowUnreadable
         | Reason::CaseRefused

@@ -161,6 +161,10 @@ reasons! {
     NoRoom "no_room" Account:
         "More batches of this account wait than the worker holds in memory.",
         "Nothing to do: the batch is sent automatically when its turn comes.";
+    /// An earlier batch of the same source is not finished.
+    EarlierGeneration "earlier_generation" Account:
+        "An earlier batch of the same source has cases in common with this one and is not finished, so what is to be written is not known yet.",
+        "Nothing to do: the batch is sent automatically once the batch that the detail names is finished. If that one waits for a person, replay or discard it.";
     /// A person paused the lane.
     Paused "paused" Account:
         "An operator has paused the sending of this tenant's batches, or of all batches of its Testmo account.",
@@ -189,6 +193,10 @@ reasons! {
     AllRefused "all_refused" Case:
         "Testmo refused every case of the batch.",
         "Correct each case at the fields that Testmo named, and publish the cases again in a new batch with its own batch_id.";
+    /// Cases of the batch exist, and the batch or the mapping says that a person decides.
+    ExistsAlready "exists_already" Person:
+        "Cases that an earlier batch wrote are in this batch again, and the batch, or the tenant's mapping, says that a person decides what is done with them.",
+        "Choose with `shelf edit ID --set on_repeat=CHOICE --replay`: `update` writes what has changed into the cases that exist, `skip` leaves them and creates only new ones, `create` creates all of them again. Or discard the batch.";
     /// The batch has been failing for too long.
     RetriesExhausted "retries_exhausted" Person:
         "The tenant's Testmo was failing for longer than the worker retries a batch.",

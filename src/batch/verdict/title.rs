@@ -33,6 +33,8 @@ impl Reason {
             Self::Unclear => "Outcome unknown, not reconciled yet",
             Self::FolderUnconfirmed => "Creation of the folder not confirmed",
             Self::NoRoom => "Queued on the shelf",
+            Self::EarlierGeneration => "Waits for an earlier batch of its source",
+            Self::ExistsAlready => "Cases exist already, and a person decides",
             Self::Paused => "Paused by an operator",
             Self::StoreRowUnreadable => "Stored data unreadable",
             Self::CaseRefused => "Test case refused by Testmo",

@@ -30,6 +30,13 @@ impl CaseIdentity {
         Some(Self(bytes))
     }
 
+    /// Returns the source of the case.
+    pub fn source(&self) -> SourceId {
+        let mut bytes = [0; SOURCE_BYTES];
+        bytes.copy_from_slice(&self.0[..SOURCE_BYTES]);
+        SourceId(bytes)
+    }
+
     /// Returns the identity as it is stored.
     pub fn bytes(&self) -> &[u8; 16] {
         &self.0
@@ -38,6 +45,17 @@ impl CaseIdentity {
     /// Reads an identity that was stored; `None` if it has another length.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(Self)
+    }
+}
+
+/// The first half of the identities of all cases of a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SourceId([u8; SOURCE_BYTES]);
+
+impl SourceId {
+    /// Returns the source as it is stored.
+    pub fn bytes(&self) -> &[u8; SOURCE_BYTES] {
+        &self.0
     }
 }
 
@@ -128,7 +146,7 @@ mod tests {
     #[test]
     fn cases_of_one_source_lie_side_by_side() {
         let of = |key, id| identity(["https://acme.testmo.net", "1", "acme", key, id]);
-        let half = |identity: CaseIdentity| identity.bytes()[..SOURCE_BYTES].to_vec();
+        let half = |identity: CaseIdentity| identity.source();
         assert_eq!(half(of("SHOP-1", "TC-1")), half(of("SHOP-1", "TC-2")));
         assert_ne!(half(of("SHOP-1", "TC-1")), half(of("SHOP-2", "TC-1")));
     }

@@ -4,9 +4,13 @@
 mod canonical;
 mod fields;
 mod identity;
+mod markup;
+mod updated;
 
-pub use self::fields::{FieldHash, FieldHashes, WrittenFields};
-pub use self::identity::{BatchMark, CaseIdentity};
+pub use self::canonical::{is_nothing, is_same};
+pub use self::fields::{Since, WrittenFields};
+pub use self::identity::{BatchMark, CaseIdentity, SourceId};
+pub use self::updated::Update;
 
 /// A case that was written into Testmo.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,8 +23,6 @@ pub struct WrittenCase {
     pub folder: u64,
     /// The batch that wrote the case.
     pub batch: BatchMark,
-    /// The version of the renderer, [`RENDERER_VERSION`](crate::batch::render::RENDERER_VERSION).
-    pub renderer: u32,
     /// The content of each field.
     pub fields: WrittenFields,
 }

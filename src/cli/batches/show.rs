@@ -93,13 +93,14 @@ fn folders(record: &BatchRecord, sent_to: u64) -> String {
 fn cases(details: &BatchDetails, record: &BatchRecord) -> List {
     let mut list = List::new(&["case", "state", "id", "link or reason", "duplicates"]);
     for (index, case) in record.cases.iter().enumerate() {
-        let id = testmo_id(&case.state);
-        let place = id.and_then(|id| link(record, index, id)).or_else(|| BatchDetails::refusal(case));
+        let id = testmo_id(case);
+        let place = [id.and_then(|id| link(record, index, id)), BatchDetails::remark(case)];
+        let place: Vec<String> = place.into_iter().flatten().collect();
         list.add(vec![
             case.key.clone(),
             details.case_state(record, case).into(),
             id.map(|id| id.to_string()).unwrap_or_default(),
-            place.unwrap_or_default(),
+            place.join(": "),
             case.duplicates.iter().map(u64::to_string).collect::<Vec<_>>().join(", "),
         ]);
     }

@@ -9,7 +9,7 @@ use sqlx::AnyConnection;
 use super::super::audit::AuditAction;
 use super::super::shelf::{self, Action, Hold, ShelfId, ShelfIdentity};
 use super::super::sql::{self, Bound, Dialect};
-use super::super::{StoreError, audit, discarded, history, outbox, written};
+use super::super::{StoreError, audit, discarded, former, history, outbox, written};
 use super::happened::happened;
 use super::push_end::{store_ends, store_found};
 use super::read::key_of;
@@ -49,6 +49,11 @@ pub(in crate::store) async fn commit(
     }
     store_found(conn, now, stored.iter().filter_map(|c| c.found.as_ref()).collect()).await?;
     store_ends(conn, now, stored.iter().filter_map(|c| c.ended.as_ref()).collect()).await?;
+    for change in &stored {
+        if let (Some(update), Some(body)) = (&change.batch, &change.former) {
+            former::keep(conn, &update.record, body).await?;
+        }
+    }
     written::remember(conn, now, stored.iter().flat_map(|change| &change.written)).await?;
     // Before anything leaves the shelf, as it counts what had waited for a connection.
     note_successes(conn, now, stored.iter().filter_map(|c| c.success.as_ref()).collect()).await?;

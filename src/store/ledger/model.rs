@@ -186,7 +186,9 @@ pub struct Commit {
     pub success: Option<TenantId>,
     /// What was written into Testmo and is remembered.
     pub written: Vec<WrittenCase>,
-    /// For how much longer the batch's open push belongs to its holder, once that knows more than when it claimed it.
+    /// What Testmo showed of cases whose fields the change claims, compressed.
+    pub former: Option<Vec<u8>>,
+    /// For how much longer the batch's open push or write belongs to its holder, once that knows more than when it claimed it.
     pub lease: Option<Duration>,
 }
 

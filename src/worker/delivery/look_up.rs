@@ -184,7 +184,7 @@ async fn take_over(context: &WorkerContext, batch: &mut ActiveBatch, rows: Vec<R
 }
 
 /// Stores a batch of which the copy knows nothing, with the folders that its cases go to; returns whether that was done.
-async fn store_first(context: &WorkerContext, batch: &mut ActiveBatch) -> Result<bool, StoreError> {
+pub(super) async fn store_first(context: &WorkerContext, batch: &mut ActiveBatch) -> Result<bool, StoreError> {
     let Some(targets) = batch.folders.targets(&batch.connection) else { return Ok(false) };
     let places: HashMap<usize, usize> =
         (0..batch.cases.len()).map(|position| (position, batch.folders.places().of_case(position))).collect();

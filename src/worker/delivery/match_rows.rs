@@ -73,8 +73,8 @@ impl Matching<'_> {
     /// has changed it.
     async fn match_batch(&mut self, batch: &mut ActiveBatch) -> Result<bool, StoreError> {
         let Self { context, account, list, order, .. } = *self;
-        // A row that is known as a duplicate never stands for another case.
-        self.held.extend(batch.record.known_duplicates());
+        // A row that is known as a duplicate, or as a case of an earlier batch, never stands for another case.
+        self.held.extend(batch.record.known_duplicates().chain(batch.record.known_ids()));
         let push = batch.record.open_push.as_ref().map(|push| push.id.clone());
         let known = self.is_carried_out(push.as_deref()).await?;
         let (unknown, lost_before) = (batch.record.unclear_cases().count(), lost(&batch.record));
@@ -175,7 +175,7 @@ pub(super) fn found(
     let Found { cases: found, left_over, older } = search(batch, cases, account, list, held);
     let (unclear, adopted) = (cases.len(), found.len());
     tracing::info!(batch = %batch.key.batch, unclear, adopted, ?left_over, ?older, "reconciled with Testmo");
-    let own: HashSet<u64> = batch.record.arrived().map(|(_, id)| id).chain(batch.record.known_duplicates()).collect();
+    let own: HashSet<u64> = batch.record.known_ids().chain(batch.record.known_duplicates()).collect();
     let is_given_twice = |row: &&Row| held.contains(&row.id) && !own.contains(&row.id);
     let has_batch_tag = |row: &&Row| batch_tag.as_ref().is_some_and(|batch_tag| row.tags.contains(batch_tag));
     let twice: Vec<u64> = list.rows.iter().filter(has_batch_tag).filter(is_given_twice).map(|row| row.id).collect();
@@ -230,7 +230,7 @@ async fn was_carried_out(
     let came_of_it = |record: &BatchRecord| {
         let tag = batch_tag(&record.key);
         let late = duplicates(record, &tag, held, rows).into_iter().map(|(_, id)| id);
-        let late: HashSet<u64> = late.chain(record.known_duplicates()).collect();
+        let late: HashSet<u64> = late.chain(record.known_duplicates()).chain(record.known_ids()).collect();
         let is_old = |row: &Row| held.contains(&row.id) || late.contains(&row.id);
         let is_new = |row: &Row| record.may_have_created(row.id) && !is_old(row);
         rows.iter().any(|row| row.tags.contains(&tag) && is_new(row))

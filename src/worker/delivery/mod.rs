@@ -10,6 +10,7 @@ mod folder;
 mod folder_cache;
 mod folder_creation;
 mod folder_list;
+mod generation;
 mod hold_back;
 mod job;
 mod look_up;

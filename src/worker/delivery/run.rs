@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 use super::cause::release_held;
 use super::claim::push;
 use super::folder::locate;
+use super::generation::advance;
 use super::hold_back::{hold_back, store_failed};
 use super::job::{Job, Part};
 use super::look_up::look_up;
@@ -35,12 +36,14 @@ pub(in crate::worker) async fn deliver(
     conclude(delivery, job, worked.err()).await
 }
 
-/// Does what a batch does alone: it finds its folder, or is finished.
+/// Does what a batch does alone: it finds its folder, writes into cases of earlier batches, or is finished.
 async fn prepare(delivery: &Delivery, job: &mut Job) -> Result<(), StoreError> {
     for part in &mut job.parts {
         may_panic("prepare", &part.batch.key);
         part.next = Some(if part.batch.record.outcome().is_some() {
             finish_known(&delivery.context, &mut part.batch).await?
+        } else if part.batch.folders.are_found() {
+            advance(delivery, &mut part.batch, &mut job.feedback).await?
         } else {
             locate(delivery, &mut part.batch, &mut job.feedback).await?
         });

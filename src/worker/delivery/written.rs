@@ -4,7 +4,6 @@ use std::collections::HashMap;
 
 use super::share::Share;
 use crate::batch::ledger::{PreviousCase, Target};
-use crate::batch::render::RENDERER_VERSION;
 use crate::batch::written::{BatchMark, CaseIdentity, WrittenCase, WrittenFields};
 use crate::store::StoreError;
 use crate::tenants::Connection;
@@ -63,7 +62,6 @@ pub(super) fn written(
             testmo_id,
             folder: target.folder,
             batch: BatchMark::of(&batch.key.batch, batch.record.first_seen_at),
-            renderer: RENDERER_VERSION,
             fields,
         })
     };

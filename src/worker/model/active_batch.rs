@@ -6,13 +6,13 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::case_folders::CaseFolders;
+use super::generation::Generation;
 use super::inbound::InboundMessage;
 use super::trial::Trial;
 use super::unclear::UnclearPush;
 use crate::batch::ledger::{BatchRecord, Target};
-use crate::batch::message::{Case, Source, key_by_position};
+use crate::batch::message::{Case, Source};
 use crate::batch::render::left_out::{LeftOut, left_out};
-use crate::batch::written::CaseIdentity;
 use crate::batch::{Batch, BatchKey, Reason, RenderedCase, batch_tag, fingerprint, render, size_in_push};
 use crate::lane::{QueueClass, Ticket, Work};
 use crate::store::history::{self, Happening, HistoryEntry};
@@ -44,6 +44,8 @@ pub(in crate::worker) struct ActiveBatch {
     /// The folders that its cases go to.
     pub(in crate::worker) folders: CaseFolders,
     pub(in crate::worker) cases: Vec<RenderedCase>,
+    /// How far it has come with cases that earlier batches wrote.
+    pub(in crate::worker) generation: Generation,
     /// What is not sent of each case.
     pub(in crate::worker) left_out: Vec<Vec<LeftOut>>,
     /// The ledger's record, as far as this worker knows it.
@@ -68,6 +70,10 @@ pub(in crate::worker) struct ActiveBatch {
     pub(in crate::worker) tries: u32,
     /// How it last failed in this process.
     pub(in crate::worker) failure: Option<(Reason, Option<String>)>,
+    /// Until when a request that writes fields of its cases may still be carried out, in milliseconds on the store's clock.
+    pub(in crate::worker) written_until: i64,
+    /// What a person is asked about it.
+    pub(in crate::worker) question: Option<String>,
     /// What happened to it that is stored with its next change.
     pub(in crate::worker) notes: Vec<HistoryEntry>,
     /// How often work on it panicked in this process.
@@ -95,6 +101,7 @@ impl ActiveBatch {
             message,
             source: batch.source.clone(),
             folders: CaseFolders::of(batch, &connection),
+            generation: Generation::of(batch, &connection.mapping),
             left_out: batch.cases.iter().zip(&cases).map(left_out_of).collect(),
             cases,
             connection,
@@ -108,6 +115,8 @@ impl ActiveBatch {
             relocated: None,
             tries: 0,
             failure: None,
+            written_until: 0,
+            question: None,
             notes: Vec::new(),
             panics: 0,
             store_failing_since: None,
@@ -154,14 +163,6 @@ impl ActiveBatch {
         self.connection.mapping.batch_tag.then(|| batch_tag(&self.key.batch))
     }
 
-    /// Returns by what a case is recognized in later batches, if it goes to a target; `None` if it has no source key or
-    /// no external id.
-    pub(in crate::worker) fn identity(&self, position: usize, target: &Target) -> Option<CaseIdentity> {
-        let key = &self.cases[position].key;
-        let id = Some(key.as_str()).filter(|key| *key != key_by_position(position));
-        CaseIdentity::of(target, &self.key.batch.tenant, self.source.key.as_deref(), id)
-    }
-
     /// Forgets what is known of it, as after a panic in the middle of work on it: the next claim reads the ledger.
     pub(in crate::worker) fn start_over(&mut self) {
         self.record = self.record.restarted();
@@ -169,6 +170,7 @@ impl ActiveBatch {
         self.unclear = UnclearPush::default();
         self.candidates.clear();
         self.refused_alone.clear();
+        self.generation.restart();
     }
 
     /// Returns when its present connection was last blamed for it, in milliseconds on the store's clock.
@@ -186,7 +188,12 @@ impl ActiveBatch {
     /// Returns what a lane has to know of the batch.
     pub(in crate::worker) fn ticket(&self) -> Ticket {
         let suspicious = self.message.suspect || self.panics > 0 || self.blamed_at().is_some();
-        let again = self.message.again || self.tries > 0 || self.message.failing_since.is_some() || self.panics > 0;
+        let is_updating = self.generation.progress.known.is_some();
+        let again = is_updating
+            || self.message.again
+            || self.tries > 0
+            || self.message.failing_since.is_some()
+            || self.panics > 0;
         // A version of its own keeps it apart from other batches: if work on it panics, or if the connection is blamed for
         // it again, no other batch suffers from that.
         let version: Arc<str> = match suspicious {
@@ -211,7 +218,7 @@ impl ActiveBatch {
     /// Returns what has to be done with it: cases are sent together with those of other batches, everything else is
     /// done for this batch alone.
     fn work(&self) -> Work {
-        if !self.folders.are_found() || self.record.outcome().is_some() {
+        if !self.folders.are_found() || !self.generation.is_done || self.record.outcome().is_some() {
             return Work::Alone;
         }
         let size = |position| Some(size_in_push(self.folders.of_case(position)?, &self.cases[position]));

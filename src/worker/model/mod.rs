@@ -3,6 +3,8 @@
 mod active_batch;
 mod backlog;
 mod case_folders;
+mod generation;
+mod identities;
 mod inbound;
 mod step;
 mod trial;
@@ -13,6 +15,7 @@ mod unclear;
 pub(super) use self::active_batch::tests::batch_of;
 pub(super) use self::active_batch::{ActiveBatch, WorkKey};
 pub(super) use self::backlog::{Backlog, Backlogs};
+pub(super) use self::generation::{KnownCase, List, Progress};
 pub(super) use self::inbound::{InboundMessage, kept_headers};
 pub(super) use self::step::{Disposition, Dispositions, LaneUpdate, NextStep, PushFeedback};
 pub(super) use self::trial::{REST, SlowTrials};

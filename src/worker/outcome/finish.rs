@@ -24,7 +24,7 @@ pub(in crate::worker) async fn finish(
     let now = context.store.now();
     let mut record = batch.record.clone();
     record.settle(state, now);
-    let detail = reason.and_then(|_| what_is_missing(batch));
+    let detail = reason.and_then(|_| batch.question.take().or_else(|| what_is_missing(batch)));
     let places = batch.folders.places();
     let described = batch.cases.iter().zip(&batch.left_out).enumerate();
     let cases: Vec<CaseInput<'_>> = described

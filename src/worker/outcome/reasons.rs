@@ -34,9 +34,12 @@ pub(in crate::worker) fn what_is_missing(batch: &ActiveBatch) -> Option<String> 
     });
     let mut refused = cases().enumerate().filter_map(|(position, case)| match &case.state {
         CaseState::Refused(refusal) => Some((position, case.key.as_str(), refusal.said.as_slice())),
-        CaseState::Waiting | CaseState::Claimed | CaseState::Created(_) | CaseState::Adopted(_) | CaseState::Lost => {
-            None
-        }
+        CaseState::Waiting
+        | CaseState::Claimed
+        | CaseState::Created(_)
+        | CaseState::Adopted(_)
+        | CaseState::Repeated(_)
+        | CaseState::Lost => None,
     });
     let first = refused.next();
     let refused = first.map(|first| listed(std::iter::once(first).chain(refused)));
@@ -48,9 +51,12 @@ pub(in crate::worker) fn what_is_missing(batch: &ActiveBatch) -> Option<String> 
 fn common_refusal(batch: &ActiveBatch) -> Option<Reason> {
     let mut reasons = batch.record.cases.iter().filter_map(|case| match &case.state {
         CaseState::Refused(refusal) => Some(refusal.reason),
-        CaseState::Waiting | CaseState::Claimed | CaseState::Created(_) | CaseState::Adopted(_) | CaseState::Lost => {
-            None
-        }
+        CaseState::Waiting
+        | CaseState::Claimed
+        | CaseState::Created(_)
+        | CaseState::Adopted(_)
+        | CaseState::Repeated(_)
+        | CaseState::Lost => None,
     });
     let first = reasons.next().filter(|reason| *reason != Reason::CaseRefused)?;
     reasons.all(|reason| reason == first).then_some(first)

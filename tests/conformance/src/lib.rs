@@ -22,6 +22,7 @@ pub mod removal;
 pub mod replays;
 pub mod replicas;
 pub mod shelf;
+pub mod sources;
 mod subject;
 pub mod unbound;
 pub mod values;
@@ -51,6 +52,7 @@ macro_rules! conformance {
         $crate::removal_cases!($test, $subject);
         $crate::replays_cases!($test, $subject);
         $crate::shelf_cases!($test, $subject);
+        $crate::sources_cases!($test, $subject);
         $crate::unbound_cases!($test, $subject);
         $crate::verification_cases!($test, $subject);
         $crate::written_cases!($test, $subject);

@@ -26,7 +26,6 @@ fn case(id: &str, testmo_id: u64, batch: &str, first_seen_at: i64) -> WrittenCas
         testmo_id,
         folder: 2,
         batch: BatchMark::of(&fresh(batch).key, first_seen_at),
-        renderer: 1,
         fields: WrittenFields::of_entry(&format!(r#"{{"name": "case {id}"}}"#), 2),
     }
 }

@@ -374,7 +374,9 @@ fn name_of(row: &ShelfRow) -> String {
 fn id_of(state: &CaseState) -> Option<u64> {
     match state {
         CaseState::Created(id) | CaseState::Adopted(id) => Some(*id),
-        CaseState::Waiting | CaseState::Claimed | CaseState::Refused(_) | CaseState::Lost => None,
+        CaseState::Waiting | CaseState::Claimed | CaseState::Repeated(_) | CaseState::Refused(_) | CaseState::Lost => {
+            None
+        }
     }
 }
 

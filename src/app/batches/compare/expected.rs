@@ -111,8 +111,9 @@ impl Expected {
         self.lowest = self.lowest.into_iter().chain(lowest).min();
         let mut cases = Vec::with_capacity(record.cases.len());
         for (position, case) in record.cases.into_iter().enumerate() {
-            let id = match case.state {
-                CaseState::Created(id) | CaseState::Adopted(id) => Some(id),
+            let id = match &case.state {
+                CaseState::Created(id) | CaseState::Adopted(id) => Some(*id),
+                CaseState::Repeated(_) => case.repeated_id(),
                 CaseState::Waiting | CaseState::Claimed | CaseState::Refused(_) | CaseState::Lost => None,
             };
             if let Some(id) = id {

@@ -195,7 +195,7 @@ mod tests {
         let mut fields = json!({"id": id, "name": format!("case {}", id % 10), "folder_id": 7, "created_by": 3,
             "created_at": "2026-11-01 10:00:00", "updated_at": null, "updated_by": null});
         fields.as_object_mut().unwrap().extend(differs.as_object().unwrap().clone());
-        ShownCase { id, fields: fields.as_object().unwrap().clone() }
+        ShownCase { id, fields: fields.as_object().unwrap().clone(), names_all_tags: true }
     }
 
     fn compare(cases: usize, refused: &[usize], rows: &[ShownCase], is_doubtful: bool) -> ComparedBatch {
@@ -271,7 +271,8 @@ mod tests {
             })
         };
         let none = Vec::<String>::new;
-        let note = "<p>a &amp; b</p>";
+        let note = "<p>a &amp; <i>b</i></p>";
+        assert_eq!(judged(json!({"custom_note": "a &amp; b"})), Some((vec![], none(), none())));
         assert_eq!(judged(json!({"custom_note": note})), Some((vec![], none(), none())));
         let edit = json!({"custom_note": note, "updated_at": "2026-11-02 10:00:00", "updated_by": 4});
         assert_eq!(judged(edit), Some((vec![Finding::MaybeChanged], none(), vec!["custom_note".into()])));

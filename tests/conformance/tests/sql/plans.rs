@@ -78,6 +78,8 @@ const GROWING: &[&str] = &[
     "pushes",
     "push_parts",
     "written_cases",
+    "sources",
+    "former_values",
     "w",
     "audit",
     "batch_history",

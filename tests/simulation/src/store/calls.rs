@@ -18,7 +18,7 @@ use testmo_courier::store::ledger::{Claim, ClaimOutcome, Commit, CommitOutcome, 
 use testmo_courier::store::outbox::OutboxEvent;
 use testmo_courier::store::shelf::{DueTenant, ShelfAges, ShelfCount, ShelfId, Shelved};
 use testmo_courier::store::unbound::{Probe, Released, UnboundCounts};
-use testmo_courier::store::written::Remembered;
+use testmo_courier::store::written::{Remembered, SourceClaim, SourceOutcome};
 use testmo_courier::store::{
     AccountStore, ConnectionStore, FolderStore, LedgerStore, OutboxStore, PruneCounts, PruneRound, RetentionStore,
     ShelfStore, StoreError, StoreHealth, UnboundStore, WrittenStore,
@@ -131,6 +131,11 @@ impl WrittenStore for StoreOf {
     async fn written(&self, tenant: &TenantId, cases: &[CaseIdentity]) -> Result<Vec<Remembered>, StoreError> {
         let (tenant, cases) = (tenant.clone(), cases.to_vec());
         self.ask("written", move |tables, _| tables.written(&tenant, &cases)).await
+    }
+
+    async fn claim_source(&self, claim: &SourceClaim) -> Result<SourceOutcome, StoreError> {
+        let claim = claim.clone();
+        self.ask("claim_source", move |tables, now| tables.claim_source(&claim, now)).await
     }
 
     async fn forget_written(&self, remember: Duration, most: u32) -> Result<u64, StoreError> {

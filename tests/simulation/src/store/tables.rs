@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use testmo_courier::account::Throttle;
-use testmo_courier::batch::written::{CaseIdentity, WrittenCase};
+use testmo_courier::batch::written::{CaseIdentity, SourceId, WrittenCase};
 use testmo_courier::batch::{BatchKey, TenantId};
 use testmo_courier::store::accounts::LaneOverride;
 use testmo_courier::store::audit::AuditEntry;
@@ -17,6 +17,7 @@ use testmo_courier::store::replays::ReplayId;
 use testmo_courier::store::shelf::{ShelfId, ShelfIdentity, ShelfState, Shelving};
 
 use super::replays::{Note, Replay};
+use super::written::SourceRow;
 use crate::mutation::Mutation;
 
 /// A folder to be created: account, project, parent, folded name.
@@ -46,6 +47,7 @@ pub(crate) struct Tables {
     pub(crate) unbound_keys: BTreeMap<String, UnboundKey>,
     pub(crate) histories: BTreeMap<BatchKey, BTreeMap<u64, HistoryEntry>>,
     pub(crate) written: BTreeMap<CaseIdentity, (WrittenCase, i64)>,
+    pub(crate) sources: BTreeMap<SourceId, SourceRow>,
     pub(crate) instances: BTreeMap<String, Instance>,
     pub(crate) suspicions: BTreeMap<String, i64>,
     pub(crate) replays: BTreeMap<ReplayId, Replay>,

@@ -2,13 +2,51 @@
 
 use std::time::Duration;
 
-use testmo_courier::batch::TenantId;
-use testmo_courier::batch::written::{CaseIdentity, WrittenCase};
-use testmo_courier::store::written::{Remembered, day};
+use testmo_courier::batch::ledger::BatchState;
+use testmo_courier::batch::written::{CaseIdentity, SourceId, WrittenCase};
+use testmo_courier::batch::{BatchKey, TenantId};
+use testmo_courier::store::written::{Remembered, SourceClaim, SourceOutcome, day};
 
 use super::tables::Tables;
 
+/// The batch that has a source, and the latest generation that was written before.
+#[derive(Clone, Debug)]
+pub(crate) struct SourceRow {
+    owner: BatchKey,
+    generated_at: i64,
+    latest: Option<(i64, BatchKey)>,
+    claimed_on: i64,
+}
+
 impl Tables {
+    /// Gives a source to a batch, as the real store does it.
+    pub(crate) fn claim_source(&mut self, claim: &SourceClaim, now: i64) -> SourceOutcome {
+        let mut latest = None;
+        if let Some(row) = self.sources.get(&claim.source) {
+            latest.clone_from(&row.latest);
+            if row.owner != claim.batch {
+                let state = self.batches.get(&row.owner).map(|entry| entry.stored.record.state);
+                match state {
+                    Some(BatchState::Open) => return SourceOutcome::Busy(row.owner.clone()),
+                    Some(BatchState::Delivered | BatchState::Partial)
+                        if latest.as_ref().is_none_or(|(at, _)| *at <= row.generated_at) =>
+                    {
+                        latest = Some((row.generated_at, row.owner.clone()));
+                    }
+                    Some(_) | None => {}
+                }
+            }
+        }
+        if let Some((_, later)) = latest.as_ref().filter(|(at, by)| *at > claim.generated_at && *by != claim.batch) {
+            return SourceOutcome::Superseded(later.clone());
+        }
+        let latest_at = latest.as_ref().map(|(at, _)| *at);
+        let row =
+            SourceRow { owner: claim.batch.clone(), generated_at: claim.generated_at, latest, claimed_on: day(now) };
+        self.sources.insert(claim.source, row);
+        SourceOutcome::Granted { latest_at }
+    }
+
     pub(crate) fn remember(&mut self, cases: &[WrittenCase], now: i64) {
         self.written.extend(cases.iter().map(|case| (case.identity, (case.clone(), day(now)))));
     }
@@ -31,8 +69,18 @@ impl Tables {
     pub(crate) fn forget_written(&mut self, remember: Duration, most: u32, now: i64) -> u64 {
         let first_kept = day(now.saturating_sub(i64::try_from(remember.as_millis()).unwrap_or(i64::MAX)));
         let old = self.written.iter().filter(|(_, (_, on))| *on < first_kept).map(|(identity, _)| *identity);
-        let old: Vec<CaseIdentity> = old.take(usize::try_from(most).unwrap_or(usize::MAX)).collect();
+        let old: Vec<CaseIdentity> = old.take(most_of(most)).collect();
         old.iter().for_each(|identity| drop(self.written.remove(identity)));
-        old.len() as u64
+        let is_open = |owner: &BatchKey| {
+            self.batches.get(owner).is_some_and(|entry| entry.stored.record.state == BatchState::Open)
+        };
+        let unused = self.sources.iter().filter(|(_, row)| row.claimed_on < first_kept && !is_open(&row.owner));
+        let unused: Vec<SourceId> = unused.map(|(source, _)| *source).take(most_of(most)).collect();
+        unused.iter().for_each(|source| drop(self.sources.remove(source)));
+        old.len().max(unused.len()) as u64
     }
+}
+
+fn most_of(most: u32) -> usize {
+    usize::try_from(most).unwrap_or(usize::MAX)
 }

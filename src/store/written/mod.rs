@@ -1,5 +1,8 @@
 //! Remembers which cases were written into Testmo, for longer than the ledger keeps its details.
 
+mod days;
+mod source;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -8,12 +11,13 @@ use serde_json::{Value, json};
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
-use super::sql::{self, Bound, Columns, Dialect, Kind, bytes_in_row};
+use super::sql::{self, Bound, Columns, Dialect, Kind, Transaction, bytes_in_row};
 use super::{Store, StoreError};
 use crate::batch::written::{BatchMark, CaseIdentity, WrittenCase, WrittenFields};
 use crate::batch::{BatchId, BatchKey, TenantId};
 
-const DAY_MS: i64 = 86_400_000;
+pub use self::days::day;
+pub use self::source::{SourceClaim, SourceOutcome};
 
 /// A case that was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +36,14 @@ pub trait WrittenStore: Send + Sync {
     /// # Errors
     /// When the store does not answer.
     async fn written(&self, tenant: &TenantId, cases: &[CaseIdentity]) -> Result<Vec<Remembered>, StoreError>;
+
+    /// Gives a source to a batch, unless another batch has it or has written a later generation.
+    ///
+    /// The batch has it until its record is finished; as that raises the epoch, whoever still works on it then is fenced.
+    ///
+    /// # Errors
+    /// When the store does not answer; the source may be given then.
+    async fn claim_source(&self, claim: &SourceClaim) -> Result<SourceOutcome, StoreError>;
 
     /// Forgets up to `most` cases that were last written on a day before the one that is `remember` ago, and returns how
     /// many.
@@ -62,6 +74,14 @@ impl WrittenStore for Store {
         Ok(written.into_iter().map(|case| Remembered { batch: batch_of(&batches, case.batch), case }).collect())
     }
 
+    async fn claim_source(&self, claim: &SourceClaim) -> Result<SourceOutcome, StoreError> {
+        let mut transaction = Transaction::begin(&self.writers, &self.clock).await?;
+        let now = transaction.now;
+        let outcome = source::claim(transaction.conn()?, now, claim).await?;
+        transaction.commit().await?;
+        Ok(outcome)
+    }
+
     async fn forget_written(&self, remember: Duration, most: u32) -> Result<u64, StoreError> {
         let (mut conn, now) = self.writing_at().await?;
         let first_kept = day(now.saturating_sub(i64::try_from(remember.as_millis()).unwrap_or(i64::MAX)));
@@ -70,13 +90,9 @@ impl WrittenStore for Store {
              ORDER BY written_on LIMIT $2 {})",
             Dialect::of(&conn).skip_taken()
         );
-        sql::execute(&mut conn, sql, vec![Bound::Int(first_kept), Bound::Int(i64::from(most))]).await
+        let forgotten = sql::execute(&mut conn, sql, vec![Bound::Int(first_kept), Bound::Int(i64::from(most))]).await?;
+        Ok(forgotten.max(source::forget(&mut conn, first_kept, most).await?))
     }
-}
-
-/// Returns the day of a time in milliseconds since 1970, counted since 1970.
-pub fn day(at: i64) -> i64 {
-    at.div_euclid(DAY_MS)
 }
 
 /// Remembers cases. Of several with one identity the last one counts.
@@ -92,7 +108,7 @@ pub(super) async fn remember<'a>(
     }
     let row = |case: &&WrittenCase| {
         json!({"identity": bytes_in_row(case.identity.bytes()), "testmo_id": case.testmo_id, "folder_id": case.folder,
-               "batch": case.batch.value(), "renderer": case.renderer, "fields": bytes_in_row(case.fields.bytes())})
+               "batch": case.batch.value(), "renderer": case.fields.renderer(), "fields": bytes_in_row(case.fields.bytes())})
     };
     let rows: Vec<Value> = cases.values().map(row).collect();
     let columns = [
@@ -118,13 +134,12 @@ pub(super) async fn remember<'a>(
 fn read(row: &AnyRow) -> Result<WrittenCase, StoreError> {
     let columns = || {
         let identity = CaseIdentity::from_bytes(&row.blob("identity")?);
-        let fields = WrittenFields::from_bytes(row.blob("fields")?);
+        let fields = WrittenFields::from_bytes(row.blob("fields")?, row.whole("renderer")?);
         Ok(WrittenCase {
             identity: identity.ok_or_else(|| StoreError::malformed("identity"))?,
             testmo_id: row.whole("testmo_id")?,
             folder: row.whole("folder_id")?,
             batch: BatchMark::from_value(row.int("batch")?),
-            renderer: row.whole("renderer")?,
             fields: fields.ok_or_else(|| StoreError::malformed("fields"))?,
         })
     };

@@ -1,0 +1,125 @@
+//! Decides each case of a batch that an earlier batch wrote, before the others are created: with the source of the cases to
+//! itself, and by what Testmo shows of them.
+
+mod ends;
+mod known;
+mod page;
+mod write;
+
+use self::ends::{count, done, wait_for};
+use self::known::read_known;
+use self::page::advance_page;
+use super::look_up::store_first;
+use super::state::Delivery;
+use crate::batch::Reason;
+use crate::batch::ledger::{BatchState, Change, PreviousCase, Repeat};
+use crate::batch::message::OnRepeat;
+use crate::batch::written::SourceId;
+use crate::store::StoreError;
+use crate::store::ledger::Commit;
+use crate::store::written::{SourceClaim, SourceOutcome};
+use crate::worker::context::WorkerContext;
+use crate::worker::model::{ActiveBatch, NextStep, Progress, PushFeedback};
+use crate::worker::outcome::commit::commit_record;
+use crate::worker::outcome::finish::finish;
+
+/// Takes the next step with the cases that earlier batches wrote: at most one page of a list is read, and fields of its cases
+/// are written.
+pub(super) async fn advance(
+    delivery: &Delivery,
+    batch: &mut ActiveBatch,
+    feedback: &mut PushFeedback,
+) -> Result<NextStep, StoreError> {
+    let context = &delivery.context;
+    let Some(source) = source_of(batch) else { return Ok(done(batch)) };
+    if batch.stored_epoch == 0 && !store_first(context, batch).await? {
+        return Ok(NextStep::Refresh);
+    }
+    // Taken out: where something fails, everything is found out again.
+    let mut progress = std::mem::take(&mut batch.generation.progress);
+    if progress.known.is_none() {
+        let claim = SourceClaim { source, batch: batch.key.batch.clone(), generated_at: batch.generation.generated_at };
+        let latest_at = match context.store.claim_source(&claim).await? {
+            SourceOutcome::Granted { latest_at } => latest_at,
+            SourceOutcome::Busy(other) => return Ok(wait_for(batch, &other)),
+            SourceOutcome::Superseded(_) => return supersede(context, batch).await,
+        };
+        read_known(context, batch, &mut progress, latest_at).await?;
+        if let Some(next) = conclude_known(context, batch, &progress).await? {
+            return Ok(next);
+        }
+    }
+    let next = advance_page(delivery, batch, &mut progress, feedback).await?;
+    if !batch.generation.is_done {
+        batch.generation.progress = progress;
+    }
+    Ok(next)
+}
+
+/// Returns the source of the cases, from any of them that has an identity.
+fn source_of(batch: &ActiveBatch) -> Option<SourceId> {
+    (0..batch.cases.len()).find_map(|position| batch.own_identity(position).map(|identity| identity.source()))
+}
+
+/// Ends a batch of which a later generation was written.
+async fn supersede(context: &WorkerContext, batch: &mut ActiveBatch) -> Result<NextStep, StoreError> {
+    let superseded = batch.record.undecided().filter(|position| batch.own_identity(*position).is_some());
+    let superseded = superseded
+        .map(|position| {
+            let previous = batch.record.cases[position].previous.as_deref().cloned();
+            (position, previous, Repeat::only(Change::Superseded))
+        })
+        .collect();
+    record(context, batch, superseded).await
+}
+
+/// Records what is decided of cases without reading anything more, and returns what follows then.
+async fn record(
+    context: &WorkerContext,
+    batch: &mut ActiveBatch,
+    repeats: Vec<(usize, Option<PreviousCase>, Repeat)>,
+) -> Result<NextStep, StoreError> {
+    if repeats.is_empty() {
+        return Ok(done(batch));
+    }
+    let changes: Vec<Change> = repeats.iter().map(|(.., repeat)| repeat.change).collect();
+    batch.record.repeats(repeats);
+    if !commit_record(context, batch, Commit::default()).await?.is_done() {
+        return Ok(NextStep::Refresh);
+    }
+    count(context, changes.into_iter());
+    Ok(done(batch))
+}
+
+/// Concludes what needs no reading: a batch that skips what exists, or that waits for a person because of it.
+async fn conclude_known(
+    context: &WorkerContext,
+    batch: &mut ActiveBatch,
+    progress: &Progress,
+) -> Result<Option<NextStep>, StoreError> {
+    let known = progress.known.iter().flatten();
+    match batch.generation.mode {
+        OnRepeat::Update => Ok(None),
+        OnRepeat::Create => Ok(Some(done(batch))),
+        OnRepeat::Skip => {
+            let skip = |(position, known): (&usize, &crate::worker::model::KnownCase)| {
+                (*position, Some(known.previous.clone()), Repeat::only(Change::Skipped))
+            };
+            let skipped = known.map(skip).collect();
+            record(context, batch, skipped).await.map(Some)
+        }
+        OnRepeat::Wait => {
+            let Some((position, first)) = known.clone().next() else { return Ok(Some(done(batch))) };
+            let (key, id, count) = (&batch.record.cases[*position].key, first.previous.id, known.count());
+            batch.question = Some(match count {
+                1 => format!("case {key} exists already, as case {id} in Testmo"),
+                _ => format!("{count} cases exist already, such as {key}, as case {id} in Testmo"),
+            });
+            let reason = Some(Reason::ExistsAlready);
+            let partly = batch.record.arrived().next().is_some();
+            let state = if partly { BatchState::Partial } else { BatchState::Failed };
+            let outcome = finish(context, batch, state, reason, Commit::default()).await?;
+            Ok(Some(if outcome.is_done() { NextStep::Finished } else { NextStep::Refresh }))
+        }
+    }
+}

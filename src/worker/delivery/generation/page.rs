@@ -1,0 +1,169 @@
+//! Reads one page of a list, and decides each case of the batch that it shows.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use tokio::time::Instant;
+
+use super::super::failure::call_failed;
+use super::super::state::Delivery;
+use super::ends::{count, done};
+use super::write::{Claimed, write};
+use crate::batch::generation::{Decision, Later, Row, decide};
+use crate::batch::ledger::{CaseState, Change, PreviousCase, Repeat};
+use crate::batch::verdict::after_failed_read;
+use crate::batch::verdict::answer::ApiError;
+use crate::store::StoreError;
+use crate::store::ledger::Commit;
+use crate::testmo::{ShownCase, ShownPage};
+use crate::worker::context::WorkerContext;
+use crate::worker::model::{ActiveBatch, KnownCase, List, NextStep, Progress, PushFeedback};
+use crate::worker::outcome::commit::commit_record;
+use crate::worker::permit::check_rate_limit;
+
+/// Newest first.
+const NEWEST_FIRST: &str = "&sort=repository_cases:id&order=desc";
+/// The most pages of one list.
+const MOST_PAGES: u64 = 1_000;
+
+/// Reads the next page, decides the cases that it shows, and writes fields of them; once nothing is left to be read, what was
+/// not found is recorded.
+pub(super) async fn advance_page(
+    delivery: &Delivery,
+    batch: &mut ActiveBatch,
+    progress: &mut Progress,
+    feedback: &mut PushFeedback,
+) -> Result<NextStep, StoreError> {
+    let context = &delivery.context;
+    if let Some(wait) = still_written(context, batch) {
+        return Ok(NextStep::Pause(wait));
+    }
+    let pending = pending(batch, progress);
+    let Some(list) = progress.lists.front().cloned().filter(|_| !pending.is_empty()) else {
+        return not_found(context, batch, pending).await;
+    };
+    let connection = batch.connection.clone();
+    if let Some(next) = check_rate_limit(context, &connection.access, &connection.tenant, feedback).await? {
+        return Ok(next);
+    }
+    feedback.requests += 1;
+    let query = query(&list, progress.is_unsorted);
+    let read_at = Instant::now();
+    let page = match context.client.shown_cases(&connection.access, connection.project, &query, progress.page).await {
+        Ok(page) => page,
+        Err(ApiError::Invalid(_) | ApiError::Rejected { .. }) if !progress.is_unsorted => {
+            (progress.is_unsorted, progress.page) = (true, 1);
+            return Ok(NextStep::NextTurn);
+        }
+        // A Testmo without the filter: its rows were sought in their folders.
+        Err(ApiError::Invalid(_) | ApiError::Rejected { .. }) if matches!(list, List::Tagged(_)) => {
+            progress.next_list();
+            return Ok(NextStep::NextTurn);
+        }
+        Err(error) => return call_failed(context, batch, &error, after_failed_read(&error), feedback).await,
+    };
+    let claimed = decided(batch, progress, &pending, &page);
+    let lowest = pending.values().map(|known| known.previous.id).min().unwrap_or(0);
+    let end = write(delivery, batch, progress, claimed, read_at, feedback).await?;
+    if end.is_page_done {
+        turn_page(progress, &page, lowest);
+    }
+    Ok(end.next)
+}
+
+/// Returns how long to wait until no request that writes fields of a case can still be carried out.
+fn still_written(context: &WorkerContext, batch: &ActiveBatch) -> Option<Duration> {
+    let left = batch.written_until - context.store.now();
+    (batch.record.is_writing() && left > 0).then(|| Duration::from_millis(u64::try_from(left).unwrap_or(0)))
+}
+
+/// Returns the cases that an earlier batch wrote and that are not decided yet.
+fn pending(batch: &ActiveBatch, progress: &Progress) -> BTreeMap<usize, KnownCase> {
+    let known = progress.known.as_ref();
+    batch.record.undecided().filter_map(|position| Some((position, known?.get(&position)?.clone()))).collect()
+}
+
+fn query(list: &List, is_unsorted: bool) -> String {
+    let order = if is_unsorted { "" } else { NEWEST_FIRST };
+    match list {
+        List::Folder(folder) => format!("&folder_id={folder}{order}"),
+        List::Tagged(tags) => format!("&tags={}{order}", tags.join(",")),
+    }
+}
+
+/// Goes on behind a page, unless nothing that is sought can follow.
+fn turn_page(progress: &mut Progress, page: &ShownPage, lowest: u64) {
+    let is_past = !progress.is_unsorted && page.cases.last().is_some_and(|last| last.id < lowest);
+    match page.next_page {
+        Some(next) if !is_past && next <= MOST_PAGES => progress.page = next,
+        Some(_) | None => progress.next_list(),
+    }
+}
+
+/// Decides the cases that a page shows.
+fn decided(
+    batch: &ActiveBatch,
+    progress: &Progress,
+    pending: &BTreeMap<usize, KnownCase>,
+    page: &ShownPage,
+) -> Claimed {
+    let positions: BTreeMap<u64, usize> =
+        pending.iter().map(|(position, known)| (known.previous.id, *position)).collect();
+    let mut claimed = Claimed::default();
+    let tag = batch.batch_tag();
+    for row in &page.cases {
+        let Some(position) = positions.get(&row.id) else { continue };
+        let (Some(known), Some(wanted)) = (pending.get(position), batch.wanted(*position)) else { continue };
+        let shown = shown(row);
+        let writing = match &batch.record.cases[*position].state {
+            CaseState::Repeated(repeat) => Some(repeat.written.as_slice()),
+            CaseState::Waiting
+            | CaseState::Claimed
+            | CaseState::Created(_)
+            | CaseState::Adopted(_)
+            | CaseState::Refused(_)
+            | CaseState::Lost => None,
+        };
+        let listed = batch.connection.fields.fields().filter(|field| field.known.required).map(|field| field.column);
+        let required = listed.filter(|column| shown.contains_key(*column));
+        let required = required.chain(progress.required.iter().map(String::as_str));
+        let later = Later { wanted: &wanted, writing, tag: tag.as_deref() };
+        let row = Row { written: &known.fields, tag: known.tag.as_deref(), shown: &shown };
+        match decide(&row, &later, batch.generation.edits, required) {
+            Decision::Done(repeat) => claimed.done.push((*position, known.clone(), repeat, shown)),
+            Decision::Write(fields) => claimed.writes.push((*position, known.clone(), *fields, shown)),
+        }
+    }
+    claimed
+}
+
+/// Returns the fields of a row; its tags only if all of them are known, as a list replaces what is there.
+fn shown(row: &ShownCase) -> Map<String, Value> {
+    let mut fields = row.fields.clone();
+    if !row.names_all_tags {
+        fields.remove("tags");
+    }
+    fields
+}
+
+/// Records that cases were not found. Nothing is created for them: a person may have deleted them.
+async fn not_found(
+    context: &WorkerContext,
+    batch: &mut ActiveBatch,
+    pending: BTreeMap<usize, KnownCase>,
+) -> Result<NextStep, StoreError> {
+    let missing: Vec<(usize, Option<PreviousCase>, Repeat)> = pending
+        .into_iter()
+        .map(|(position, known)| (position, Some(known.previous), Repeat::only(Change::NotFound)))
+        .collect();
+    let changes = vec![Change::NotFound; missing.len()];
+    if !missing.is_empty() {
+        batch.record.repeats(missing);
+    }
+    if batch.record.epoch != batch.stored_epoch && !commit_record(context, batch, Commit::default()).await?.is_done() {
+        return Ok(NextStep::Refresh);
+    }
+    count(context, changes.into_iter());
+    Ok(done(batch))
+}

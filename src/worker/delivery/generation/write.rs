@@ -1,0 +1,313 @@
+//! Writes fields of cases that exist: claims them, sends as few requests as possible, and records the outcome of each.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::time::Duration;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde_json::{Map, Value, json};
+use tokio::time::Instant;
+
+use super::super::failure::call_failed;
+use super::super::state::Delivery;
+use super::ends::count;
+use crate::batch::Reason;
+use crate::batch::generation::{Change as Fields, writing};
+use crate::batch::ledger::{Change, PreviousCase, Refusal, Repeat};
+use crate::batch::verdict::answer::FieldRefusal;
+use crate::batch::verdict::{UpdateFailure, after_failed_update};
+use crate::batch::written::{BatchMark, Update, WrittenCase};
+use crate::store::StoreError;
+use crate::store::ledger::Commit;
+use crate::testmo::{MOST_UPDATED, ShownCase, update_body};
+use crate::worker::context::WorkerContext;
+use crate::worker::failpoint::{self, Failpoint};
+use crate::worker::model::{ActiveBatch, KnownCase, NextStep, Progress, PushFeedback};
+use crate::worker::outcome::commit::commit_record;
+use crate::worker::permit::check_rate_limit;
+
+/// How long after a row was read a request that writes into it may begin: a person may edit it meanwhile, and Testmo has no
+/// way to notice that.
+const WINDOW: Duration = Duration::from_secs(2);
+
+/// What was decided of the cases of a page.
+#[derive(Debug, Default)]
+pub(super) struct Claimed {
+    /// Cases of which nothing is written, with their rows.
+    pub(super) done: Vec<(usize, KnownCase, Repeat, Map<String, Value>)>,
+    /// Cases of which fields are written, with their rows.
+    pub(super) writes: Vec<(usize, KnownCase, Fields, Map<String, Value>)>,
+}
+
+/// What follows a page.
+pub(super) struct PageEnd {
+    pub(super) next: NextStep,
+    /// Whether every case of the page is decided.
+    pub(super) is_page_done: bool,
+}
+
+/// Cases that get the same fields in one request.
+struct Group {
+    /// Positions in [`Claimed::writes`].
+    members: Vec<usize>,
+    body: Map<String, Value>,
+}
+
+/// What became of requests.
+#[derive(Default)]
+struct Written {
+    repeats: Vec<(usize, Option<PreviousCase>, Repeat)>,
+    cases: Vec<WrittenCase>,
+    /// Positions of cases of which nothing was written.
+    left: Vec<usize>,
+    refused: Vec<(usize, Refusal)>,
+    is_unclear: bool,
+}
+
+/// Claims the cases of a page, writes them, and records what became of each.
+pub(super) async fn write(
+    delivery: &Delivery,
+    batch: &mut ActiveBatch,
+    progress: &mut Progress,
+    claimed: Claimed,
+    read_at: Instant,
+    feedback: &mut PushFeedback,
+) -> Result<PageEnd, StoreError> {
+    let context = &delivery.context;
+    let Claimed { done, writes } = claimed;
+    if done.is_empty() && writes.is_empty() {
+        return Ok(PageEnd { next: NextStep::NextTurn, is_page_done: true });
+    }
+    let lease = context.config.testmo.lease() + WINDOW;
+    let change = claim(batch, &done, &writes, lease);
+    if !commit_record(context, batch, change).await?.is_done() {
+        return Ok(PageEnd { next: NextStep::Refresh, is_page_done: false });
+    }
+    failpoint::after(Failpoint::UpdateClaim);
+    batch.written_until = context.store.now() + millis(lease);
+    count(context, done.iter().map(|(.., repeat, _)| repeat.change));
+    if writes.is_empty() {
+        return Ok(PageEnd { next: NextStep::NextTurn, is_page_done: true });
+    }
+    let groups = groups(&writes, progress.is_apart);
+    let (mut written, mut next) = (Written::default(), None);
+    for group in groups {
+        let is_late = read_at.elapsed() >= WINDOW;
+        if next.is_none() && !is_late {
+            next = send(delivery, batch, progress, &writes, &group, &mut written, feedback).await?;
+        } else {
+            written.left.extend(group.members.iter().map(|at| writes[*at].0));
+        }
+    }
+    let is_page_done = written.left.is_empty() && !written.is_unclear;
+    let next = match store(context, batch, written).await? {
+        true => next.unwrap_or(NextStep::NextTurn),
+        false => NextStep::Refresh,
+    };
+    Ok(PageEnd { next, is_page_done })
+}
+
+/// Records what is decided, and that the others are being written.
+fn claim(
+    batch: &mut ActiveBatch,
+    done: &[(usize, KnownCase, Repeat, Map<String, Value>)],
+    writes: &[(usize, KnownCase, Fields, Map<String, Value>)],
+    lease: Duration,
+) -> Commit {
+    let mut cases = Vec::new();
+    let mut repeats = Vec::with_capacity(done.len() + writes.len());
+    for (position, known, repeat, shown) in done {
+        // A request whose outcome was unknown has been carried out.
+        if repeat.change == Change::Updated {
+            let kept = repeat.kept.iter().map(|kept| kept.column.clone()).collect();
+            cases.extend(remembered(batch, *position, known, (&repeat.written, kept), shown));
+        }
+        repeats.push((*position, Some(known.previous.clone()), repeat.clone()));
+    }
+    let claimed = |(position, known, fields, _): &(usize, KnownCase, Fields, _)| {
+        (*position, Some(known.previous.clone()), writing(fields, Change::Writing))
+    };
+    repeats.extend(writes.iter().map(claimed));
+    batch.record.repeats(repeats);
+    let (former, lease) = if writes.is_empty() { (None, None) } else { (Some(former(writes)), Some(lease)) };
+    Commit { former, lease, written: cases, ..Commit::default() }
+}
+
+/// Returns what Testmo showed of the fields that are to be written, compressed.
+fn former(writes: &[(usize, KnownCase, Fields, Map<String, Value>)]) -> Vec<u8> {
+    let case = |(_, known, fields, shown): &(usize, KnownCase, Fields, Map<String, Value>)| {
+        let values: Map<String, Value> = fields
+            .fields
+            .keys()
+            .map(|column| (column.clone(), shown.get(column).cloned().unwrap_or_default()))
+            .collect();
+        json!({"id": known.previous.id, "fields": values})
+    };
+    let text = Value::Array(writes.iter().map(case).collect()).to_string();
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    // Writing into memory does not fail.
+    drop(encoder.write_all(text.as_bytes()));
+    encoder.finish().unwrap_or_default()
+}
+
+/// Returns the requests for some cases: those that get the same values go together, unless `is_apart`.
+fn groups(writes: &[(usize, KnownCase, Fields, Map<String, Value>)], is_apart: bool) -> Vec<Group> {
+    let mut groups: BTreeMap<String, Group> = BTreeMap::new();
+    for (at, (.., fields, shown)) in writes.iter().enumerate() {
+        let body: Map<String, Value> = fields
+            .fields
+            .iter()
+            .chain(&fields.carried)
+            .map(|(column, value)| (column.clone(), value.clone()))
+            .collect();
+        let template = shown.get("template_id").map(Value::to_string).unwrap_or_default();
+        let apart = if is_apart { at } else { 0 };
+        let key = format!("{apart} {template} {}", Value::Object(body.clone()));
+        groups.entry(key).or_insert_with(|| Group { members: Vec::new(), body }).members.push(at);
+    }
+    let split = |group: Group| {
+        let Group { members, body } = group;
+        let chunks: Vec<Vec<usize>> = members.chunks(MOST_UPDATED).map(<[usize]>::to_vec).collect();
+        chunks.into_iter().map(move |members| Group { members, body: body.clone() })
+    };
+    groups.into_values().flat_map(split).collect()
+}
+
+/// Sends one request; returns what follows if no further one may be sent.
+async fn send(
+    delivery: &Delivery,
+    batch: &mut ActiveBatch,
+    progress: &mut Progress,
+    writes: &[(usize, KnownCase, Fields, Map<String, Value>)],
+    group: &Group,
+    written: &mut Written,
+    feedback: &mut PushFeedback,
+) -> Result<Option<NextStep>, StoreError> {
+    let context = &delivery.context;
+    let connection = batch.connection.clone();
+    let leave = |written: &mut Written| written.left.extend(group.members.iter().map(|at| writes[*at].0));
+    if let Some(next) = check_rate_limit(context, &connection.access, &connection.tenant, feedback).await? {
+        leave(written);
+        return Ok(Some(next));
+    }
+    feedback.requests += 1;
+    let ids: Vec<u64> = group.members.iter().map(|at| writes[*at].1.previous.id).collect();
+    let body = update_body(&ids, group.body.iter());
+    let end = context.client.update_cases(&connection.access, connection.project, body).await;
+    failpoint::after(Failpoint::Update);
+    let error = match end {
+        Ok(shown) => {
+            take_in(batch, writes, group, &shown, written);
+            return Ok(None);
+        }
+        Err(error) => error,
+    };
+    let verdict = match after_failed_update(&error) {
+        UpdateFailure::Unclear(verdict) => {
+            written.is_unclear = true;
+            verdict
+        }
+        UpdateFailure::NotWritten(verdict) => {
+            leave(written);
+            verdict
+        }
+        UpdateFailure::Refused(said) => {
+            refused(progress, writes, group, &said, written);
+            return Ok(None);
+        }
+    };
+    call_failed(context, batch, &error, verdict, feedback).await.map(Some)
+}
+
+/// Takes in that Testmo refused what was sent. Where it asks for a field that was not sent, or refused several cases at once,
+/// they are sent again with that field, or one by one.
+fn refused(
+    progress: &mut Progress,
+    writes: &[(usize, KnownCase, Fields, Map<String, Value>)],
+    group: &Group,
+    said: &[FieldRefusal],
+    written: &mut Written,
+) {
+    let asked_for = said.iter().map(|said| &said.field);
+    let asked_for = asked_for.filter(|field| !field.is_empty() && !group.body.contains_key(*field));
+    let is_new = asked_for.filter(|field| progress.required.insert((*field).clone())).count() > 0;
+    let is_several = group.members.len() > 1;
+    let positions = group.members.iter().map(|at| writes[*at].0);
+    if is_new || is_several {
+        progress.is_apart |= is_several && !is_new;
+        written.left.extend(positions);
+    } else {
+        let refusal = Refusal { reason: Reason::CaseRefused, said: said.to_vec() };
+        written.refused.extend(positions.map(|position| (position, refusal.clone())));
+    }
+}
+
+/// Takes in the cases that an answer shows; what it does not show is read again.
+fn take_in(
+    batch: &ActiveBatch,
+    writes: &[(usize, KnownCase, Fields, Map<String, Value>)],
+    group: &Group,
+    shown: &[ShownCase],
+    written: &mut Written,
+) {
+    for at in &group.members {
+        let (position, known, fields, _) = &writes[*at];
+        let Some(row) = shown.iter().find(|row| row.id == known.previous.id) else {
+            written.is_unclear = true;
+            continue;
+        };
+        let repeat = writing(fields, Change::Updated);
+        let kept = fields.kept.iter().map(|kept| kept.column.clone()).collect();
+        written.cases.extend(remembered(batch, *position, known, (&repeat.written, kept), &row.fields));
+        written.repeats.push((*position, Some(known.previous.clone()), repeat));
+    }
+}
+
+/// Returns what is remembered of a case, after the columns `written` were, and the columns `kept` were not.
+fn remembered(
+    batch: &ActiveBatch,
+    position: usize,
+    known: &KnownCase,
+    (written, kept): (&[String], Vec<String>),
+    shown: &Map<String, Value>,
+) -> Option<WrittenCase> {
+    let wanted = batch.wanted(position)?;
+    let update = Update { wanted: &wanted, written, kept: &kept, shown };
+    Some(WrittenCase {
+        identity: batch.own_identity(position)?,
+        testmo_id: known.previous.id,
+        folder: shown.get("folder_id").and_then(Value::as_u64).unwrap_or(known.previous.folder),
+        batch: BatchMark::of(&batch.key.batch, batch.record.first_seen_at),
+        fields: known.fields.after(&update),
+    })
+}
+
+/// Records what became of requests; returns whether that was stored.
+async fn store(context: &WorkerContext, batch: &mut ActiveBatch, written: Written) -> Result<bool, StoreError> {
+    let Written { repeats, cases, left, refused, is_unclear } = written;
+    let changes: Vec<Change> = repeats.iter().map(|(.., repeat)| repeat.change).collect();
+    let count_refused = refused.len();
+    let success = (!changes.is_empty()).then(|| batch.key.batch.tenant.clone());
+    batch.record.repeats(repeats);
+    batch.record.not_written(&left);
+    for (position, refusal) in refused {
+        batch.record.write_refused(position, refusal);
+    }
+    let settling = if is_unclear { context.config.testmo.reconcile_delay_unanswered } else { Duration::ZERO };
+    batch.written_until = context.store.now() + millis(settling);
+    let change = Commit { written: cases, success, lease: Some(settling), ..Commit::default() };
+    if !commit_record(context, batch, change).await?.is_done() {
+        return Ok(false);
+    }
+    if !changes.is_empty() {
+        tracing::info!(batch = %batch.key.batch, cases = changes.len(), "fields of cases were written");
+    }
+    count(context, changes.into_iter());
+    context.metrics.cases.with_label_values(&["refused"]).inc_by(count_refused as u64);
+    Ok(true)
+}
+
+fn millis(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,89 @@
+//! Checks which batch may write the cases of a source, and in which order generations do.
+
+use testmo_courier::batch::ledger::BatchState;
+use testmo_courier::batch::written::CaseIdentity;
+use testmo_courier::store::ledger::{Commit, RecordUpdate};
+use testmo_courier::store::written::{SourceClaim, SourceOutcome};
+
+use crate::Subject;
+use crate::finished::deliver;
+use crate::values::{DAY, START, connection, fresh, target, tenant};
+
+cases! {
+    ($) sources_cases in sources:
+    one_batch_at_a_time_has_a_source_until_it_is_finished,
+    a_generation_that_is_older_than_one_that_was_written_is_superseded,
+    a_generation_of_which_nothing_was_written_supersedes_none,
+    a_source_is_forgotten_once_nobody_has_claimed_it_for_long,
+}
+
+const FREE: SourceOutcome = SourceOutcome::Granted { latest_at: None };
+
+async fn claim(f: &dyn Subject, batch: &str, generated_at: i64) -> SourceOutcome {
+    let source = CaseIdentity::of(&target(), &tenant(), Some("SHOP-1"), Some("TC-1")).unwrap().source();
+    f.store().claim_source(&SourceClaim { source, batch: fresh(batch).key, generated_at }).await.unwrap()
+}
+
+/// Stores a batch that is open.
+async fn open(f: &dyn Subject, batch: &str) {
+    let mut record = fresh(batch);
+    record.goes_to(std::iter::empty(), &[target()]);
+    let batch = Some(RecordUpdate { record, from_epoch: 0 });
+    assert!(f.store().commit(Commit { batch, ..Commit::default() }.into()).await.unwrap().is_done());
+}
+
+async fn finish(f: &dyn Subject, batch: &str, state: BatchState) {
+    let mut record = f.batch(&fresh(batch).key).await.unwrap().record;
+    let from_epoch = record.epoch;
+    record.settle(state, START);
+    let batch = Some(RecordUpdate { record, from_epoch });
+    assert!(f.store().commit(Commit { batch, ..Commit::default() }.into()).await.unwrap().is_done());
+}
+
+async fn one_batch_at_a_time_has_a_source_until_it_is_finished(f: &dyn Subject) {
+    for batch in ["b-1", "b-2"] {
+        open(f, batch).await;
+    }
+    assert_eq!(claim(f, "b-1", 10).await, FREE);
+    assert_eq!(claim(f, "b-1", 10).await, FREE, "it has it already");
+    assert_eq!(claim(f, "b-2", 20).await, SourceOutcome::Busy(fresh("b-1").key));
+    finish(f, "b-1", BatchState::Delivered).await;
+    assert_eq!(claim(f, "b-2", 20).await, SourceOutcome::Granted { latest_at: Some(10) });
+    assert_eq!(claim(f, "b-1", 10).await, SourceOutcome::Busy(fresh("b-2").key), "opened again");
+}
+
+async fn a_generation_that_is_older_than_one_that_was_written_is_superseded(f: &dyn Subject) {
+    f.store().set_connection(&connection("v1", true)).await.unwrap();
+    for (batch, at) in [("b-3", 30), ("b-4", 40)] {
+        assert!(matches!(claim(f, batch, at).await, SourceOutcome::Granted { .. }));
+        deliver(f, batch, |_| {}).await;
+    }
+    let later = SourceOutcome::Superseded(fresh("b-4").key);
+    assert_eq!((claim(f, "b-1", 10).await, claim(f, "b-3", 30).await), (later.clone(), later));
+    assert_eq!(claim(f, "b-5", 40).await, SourceOutcome::Granted { latest_at: Some(40) }, "the same generation");
+    open(f, "b-5").await;
+    finish(f, "b-5", BatchState::Partial).await;
+    assert_eq!(claim(f, "b-1", 39).await, SourceOutcome::Superseded(fresh("b-5").key));
+}
+
+async fn a_generation_of_which_nothing_was_written_supersedes_none(f: &dyn Subject) {
+    for (batch, state) in [("b-3", BatchState::Failed), ("b-4", BatchState::Discarded)] {
+        open(f, batch).await;
+        assert_eq!(claim(f, batch, 30).await, FREE);
+        finish(f, batch, state).await;
+    }
+    open(f, "b-1").await;
+    assert_eq!(claim(f, "b-1", 10).await, FREE);
+    assert_eq!(claim(f, "b-2", 20).await, SourceOutcome::Busy(fresh("b-1").key));
+}
+
+async fn a_source_is_forgotten_once_nobody_has_claimed_it_for_long(f: &dyn Subject) {
+    open(f, "b-1").await;
+    assert_eq!(claim(f, "b-1", 10).await, FREE);
+    let forget = async || f.store().forget_written(DAY * 730, 9).await.unwrap();
+    f.set_time(START + 86_400_000 * 800).await;
+    assert_eq!(forget().await, 0, "its batch is not finished");
+    finish(f, "b-1", BatchState::Delivered).await;
+    assert_eq!(forget().await, 1);
+    assert_eq!(claim(f, "b-2", 5).await, FREE);
+}
