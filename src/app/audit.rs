@@ -125,6 +125,9 @@ fn sent_batch(row: &AuditRow) -> Option<BatchKey> {
         | AuditAction::DiscardEntry
         | AuditAction::RestoreEntry
         | AuditAction::DecideCandidates
+        | AuditAction::UndoBatch
+        | AuditAction::RestoreBatch
+        | AuditAction::RemoveDuplicates
         | AuditAction::NoteCause
         | AuditAction::PlanReplay
         | AuditAction::StartReplay

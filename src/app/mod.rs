@@ -32,6 +32,7 @@ pub mod shelf;
 mod store_file;
 pub mod time;
 pub mod topology;
+pub mod undo;
 pub mod view;
 pub mod visible;
 pub mod waits;

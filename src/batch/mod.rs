@@ -13,6 +13,7 @@ pub mod render;
 pub mod replay;
 pub mod restored;
 pub mod search;
+pub mod undo;
 pub mod verdict;
 pub mod written;
 

@@ -19,7 +19,7 @@ fn case_line(case: &ReceivedCase) -> String {
     let said = case.said.iter().map(|said| format!("{}: {}", said.field, said.message));
     let mut why: Vec<String> = said.collect();
     if why.is_empty() {
-        why.extend(case.reason.clone());
+        why.extend(case.reason.clone().or_else(|| case.left_detail.clone()));
     }
     why.extend(case.remedy.as_ref().map(|remedy| format!("→ {remedy}")));
     let name = case.name.as_ref().map(|name| format!(" \"{name}\"")).unwrap_or_default();
@@ -37,7 +37,7 @@ pub(crate) fn lines(event: &ReceivedEvent, out: &Output) -> Vec<String> {
 fn headline(event: &ReceivedEvent, out: &Output) -> String {
     let colour = match event.outcome.as_str() {
         "delivered" | "restored" => Colour::Green,
-        "partial" | "deferred" | "duplicated" | "expiring" => Colour::Amber,
+        "partial" | "deferred" | "duplicated" | "expiring" | "undone" | "cleaned" => Colour::Amber,
         _ => Colour::Red,
     };
     let arrived = event.cases.iter().filter(|case| case.arrived()).count();

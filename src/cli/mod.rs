@@ -192,7 +192,7 @@ async fn execute(cli: Cli, out: &mut Output) -> Result<(), Failure> {
         Command::Events(command) => events::execute(command, &files, out).await,
         Command::Attention(arguments) => attention::execute(&arguments, &files, out).await,
         Command::Find(arguments) => find::execute(&arguments, &files, out).await,
-        Command::Batches(command) => batches::execute(command, &files, out).await,
+        Command::Batches(command) => batches::execute(command, &files, &actor, out).await,
         Command::Shelf(command) => shelf::execute(command, &files, &actor, out).await,
         Command::DeadLetters(arguments) => shelf::dead_letters(arguments, &files, out).await,
         Command::Replay(arguments) => replay::execute(arguments, &files, &actor, out).await,

@@ -7,11 +7,12 @@ use serde_json::{Map, Value, json};
 
 use crate::batch::event::{
     self, CaseInput, ConnectionChange, ConnectionFailed, ConnectionRestored, DaysLeft, Deferred, Duplicated, Envelope,
-    Event, EventInput, KeyExpired, KeyExpiring, MessageInput, MessageInvalid, Settled,
+    Event, EventInput, KeyExpired, KeyExpiring, MessageInput, MessageInvalid, Settled, Undone,
 };
-use crate::batch::ledger::{BatchRecord, OpenPush, Refusal, Target};
+use crate::batch::ledger::{BatchRecord, BatchState, OpenPush, Refusal, Target};
 use crate::batch::message::Source;
 use crate::batch::render::left_out::LeftOut;
+use crate::batch::undo::{How, Intent, ItemKind, ItemState, Left, Setting, Undo, UndoItem, UndoKind};
 use crate::batch::{Reason, TenantId, verdict::answer::FieldRefusal};
 use crate::contract::portable;
 
@@ -31,7 +32,7 @@ pub struct Kind {
 }
 
 /// Every type of event.
-pub const KINDS: [Kind; 10] = [
+pub const KINDS: [Kind; 11] = [
     Kind {
         name: "BatchDelivered",
         kind: event::DELIVERED,
@@ -52,6 +53,13 @@ pub const KINDS: [Kind; 10] = [
         when: "No case of a batch is in Testmo, or a person discarded the batch.",
         schema: Envelope::<Settled>::json_schema,
         example: || settled(&[0, 1], Some(Reason::AllRefused)),
+    },
+    Kind {
+        name: "BatchUndone",
+        kind: event::UNDONE,
+        when: "A person took back what a batch did, or had duplicates of its cases removed.",
+        schema: Envelope::<Undone>::json_schema,
+        example: undone,
     },
     Kind {
         name: "MessageInvalid",
@@ -204,6 +212,23 @@ fn settled(refused: &[usize], reason: Option<Reason>) -> Option<Event> {
         described.map(|((name, path), left_out)| CaseInput { name, path, left_out }).collect();
     let input = EventInput { source: &source, cases: &cases, now: MOMENT, reason, detail: None, replay: None };
     event::of_settlement(&record, &input)
+}
+
+fn undone() -> Option<Event> {
+    let mut record = record();
+    record.created(&[(0, 3_721), (1, 3_722)]);
+    record.undo(MOMENT);
+    let object = |value: Value| value.as_object().cloned().unwrap_or_default();
+    let (fields, former) = (object(json!({"state_id": 5})), object(json!({"state_id": 1})));
+    let retired = Intent::Set(Setting { fields, former, ..Setting::default() });
+    let item = |position, id, state| UndoItem { state, ..UndoItem::waiting(position, id, ItemKind::Created) };
+    let items = vec![
+        item(0, 3_721, ItemState::Done(Some(Box::new(retired)))),
+        item(1, 3_722, ItemState::Left(Left::Edited(vec!["custom_steps".into()]))),
+    ];
+    let before = BatchState::Delivered;
+    let undo = Undo { number: 3, kind: UndoKind::Undo, how: How::default(), before, items, is_done: true };
+    event::undone(&record, &undo, &[428], MOMENT)
 }
 
 fn broken() -> Option<Event> {

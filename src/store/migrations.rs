@@ -12,7 +12,7 @@ use super::sql::Dialect;
 /// One migration: its version, what it does, and its script.
 type Step = (i64, &'static str, &'static str);
 
-const SQLITE: [Step; 31] = [
+const SQLITE: [Step; 32] = [
     (1, "tables", include_str!("migrations/sqlite/01_tables.sql")),
     (2, "pruning", include_str!("migrations/sqlite/02_pruning.sql")),
     (3, "account_throttle", include_str!("migrations/sqlite/03_account_throttle.sql")),
@@ -44,9 +44,10 @@ const SQLITE: [Step; 31] = [
     (31, "groups", include_str!("migrations/sqlite/31_groups.sql")),
     (34, "lists", include_str!("migrations/sqlite/34_lists.sql")),
     (36, "generations", include_str!("migrations/sqlite/36_generations.sql")),
+    (37, "undos", include_str!("migrations/sqlite/37_undos.sql")),
 ];
 
-const POSTGRES: [Step; 30] = [
+const POSTGRES: [Step; 31] = [
     (1, "tables", include_str!("migrations/postgres/01_tables.sql")),
     (2, "pruning", include_str!("migrations/postgres/02_pruning.sql")),
     (3, "account_throttle", include_str!("migrations/postgres/03_account_throttle.sql")),
@@ -77,6 +78,7 @@ const POSTGRES: [Step; 30] = [
     (31, "groups", include_str!("migrations/postgres/31_groups.sql")),
     (34, "lists", include_str!("migrations/postgres/34_lists.sql")),
     (36, "generations", include_str!("migrations/postgres/36_generations.sql")),
+    (37, "undos", include_str!("migrations/postgres/37_undos.sql")),
 ];
 
 fn steps(dialect: Dialect) -> &'static [Step] {

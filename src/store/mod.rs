@@ -36,6 +36,7 @@ mod storage;
 #[cfg(test)]
 mod tests;
 pub mod unbound;
+pub mod undos;
 pub mod unfinished;
 mod unreadable;
 pub mod waiting;

@@ -83,18 +83,6 @@ impl Client {
         let answer = self.send(access, method, &format!("/projects/{project}/cases"), body).await?;
         read(answer, written).await
     }
-
-    /// Deletes one case.
-    ///
-    /// # Errors
-    /// When the call fails or the answer reports a failure; [`ApiError::may_have_committed`] says whether the case may be
-    /// gone nevertheless.
-    pub async fn probe_delete(&self, access: &Access, project: u64, case: u64) -> Result<(), ApiError> {
-        let body = serde_json::json!({"ids": [case]}).to_string();
-        let answer = self.send(access, Method::Delete, &format!("/projects/{project}/cases"), body).await?;
-        // Testmo answers with 204, which has no content.
-        if answer.status == 204 { Ok(()) } else { content::<IgnoredAny>(&answer).map(drop) }
-    }
 }
 
 fn written(answer: &Answer) -> Result<Written, ApiError> {

@@ -55,6 +55,15 @@ impl ShownCase {
         time_of(self.text(column))
     }
 
+    /// Returns its fields; its tags only if all of them are known, as a list replaces what is there.
+    pub fn known_fields(&self) -> Map<String, Value> {
+        let mut fields = self.fields.clone();
+        if !self.names_all_tags {
+            fields.remove("tags");
+        }
+        fields
+    }
+
     /// Returns the names of its tags.
     pub fn tags(&self) -> impl Iterator<Item = &str> {
         self.fields.get("tags").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
@@ -73,7 +82,31 @@ impl Client {
         query: &str,
         page: u64,
     ) -> Result<ShownPage, ApiError> {
-        let path = format!("/projects/{project}/cases?per_page=100&expands=tags,users{query}&page={page}");
+        self.shown_with(access, project, ("tags,users", query), page).await
+    }
+
+    /// Reads the same with what people do with each case: comments, automation links and the history, where Testmo has them.
+    ///
+    /// # Errors
+    /// When the call fails or the answer reports a failure.
+    pub async fn shown_cases_in_use(
+        &self,
+        access: &Access,
+        project: u64,
+        query: &str,
+        page: u64,
+    ) -> Result<ShownPage, ApiError> {
+        self.shown_with(access, project, ("tags,users,comments,history,automation_links", query), page).await
+    }
+
+    async fn shown_with(
+        &self,
+        access: &Access,
+        project: u64,
+        (expands, query): (&str, &str),
+        page: u64,
+    ) -> Result<ShownPage, ApiError> {
+        let path = format!("/projects/{project}/cases?per_page=100&expands={expands}{query}&page={page}");
         read(self.get(access, &path).await?, shown).await
     }
 }

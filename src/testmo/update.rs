@@ -1,6 +1,7 @@
-//! Writes fields of cases that exist.
+//! Writes fields of cases that exist, and deletes cases.
 
-use serde_json::{Map, Value};
+use serde::de::IgnoredAny;
+use serde_json::{Map, Value, json};
 
 use super::calls::{content, read};
 use super::classify::Answer;
@@ -23,6 +24,18 @@ impl Client {
         let answer = self.send(access, Method::Patch, &format!("/projects/{project}/cases"), body).await?;
         read(answer, updated).await
     }
+
+    /// Deletes cases of a project, which also leave test runs.
+    ///
+    /// # Errors
+    /// When the call fails or the answer reports a failure; [`ApiError::may_have_committed`] says whether the cases may be
+    /// gone nevertheless.
+    pub async fn delete_cases(&self, access: &Access, project: u64, ids: &[u64]) -> Result<(), ApiError> {
+        let body = json!({"ids": ids}).to_string();
+        let answer = self.send(access, Method::Delete, &format!("/projects/{project}/cases"), body).await?;
+        // Testmo answers with 204, which has no content.
+        if answer.status == 204 { Ok(()) } else { content::<IgnoredAny>(&answer).map(drop) }
+    }
 }
 
 /// Returns the body of a request that gives cases these fields.
@@ -40,7 +53,6 @@ fn updated(answer: &Answer) -> Result<Vec<ShownCase>, ApiError> {
 #[cfg(test)]
 mod tests {
     use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
-    use serde_json::json;
 
     use super::*;
 

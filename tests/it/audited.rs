@@ -48,6 +48,9 @@ fn is_carried_out_here(action: AuditAction) -> bool {
         AuditAction::RestoreEntry
         | AuditAction::EditEntry
         | AuditAction::DecideCandidates
+        | AuditAction::UndoBatch
+        | AuditAction::RestoreBatch
+        | AuditAction::RemoveDuplicates
         | AuditAction::ReplayEntry
         | AuditAction::EndReplay
         | AuditAction::CreateToken

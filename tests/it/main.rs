@@ -64,6 +64,7 @@ mod twice;
 mod typed_fields;
 mod unbound;
 mod unclear;
+mod undone;
 mod unreadable;
 mod watching;
 mod worker;

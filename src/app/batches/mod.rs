@@ -4,6 +4,7 @@ pub mod compare;
 mod details;
 mod list;
 mod settlement;
+pub(in crate::app) mod source_key;
 mod tally;
 mod timeline;
 

@@ -2,7 +2,9 @@
 
 use serde::Deserialize;
 
-use crate::batch::event::{CONNECTION_FAILED, CONNECTION_RESTORED, DEFERRED, DUPLICATED, KEY_EXPIRED, KEY_EXPIRING};
+use crate::batch::event::{
+    CONNECTION_FAILED, CONNECTION_RESTORED, DEFERRED, DUPLICATED, KEY_EXPIRED, KEY_EXPIRING, UNDONE,
+};
 use crate::batch::verdict::reason::Class;
 use crate::batch::{BatchKey, Reason};
 
@@ -50,6 +52,10 @@ pub struct ReceivedCase {
     pub external_id: Option<String>,
     /// The word for what happened.
     pub outcome: String,
+    /// The word for what was done with a case that exists.
+    pub change: String,
+    /// Why an undo has left it.
+    pub left_detail: Option<String>,
     /// Its address in Testmo.
     pub link: Option<String>,
     /// The code of the reason.
@@ -98,6 +104,8 @@ fn word_of(kind: &str) -> &'static str {
     match kind {
         DEFERRED => "deferred",
         DUPLICATED => "duplicated",
+        // Of an undo the event has the outcome.
+        UNDONE => "cleaned",
         CONNECTION_FAILED => "stopped",
         CONNECTION_RESTORED => "restored",
         KEY_EXPIRING => "expiring",
@@ -120,12 +128,16 @@ impl ReceivedEvent {
         if data.outcome.is_empty() {
             data.outcome = word_of(&kind).to_owned();
         }
+        // An undo has no outcomes of cases.
+        for case in data.cases.iter_mut().filter(|case| case.outcome.is_empty()) {
+            case.outcome.clone_from(&case.change);
+        }
         Some(data)
     }
 
     /// Returns whether no further event of its batch is to be expected.
     pub fn is_final(&self) -> bool {
-        self.outcome != word_of(DEFERRED) && self.outcome != word_of(DUPLICATED)
+        [DEFERRED, DUPLICATED, UNDONE].iter().all(|kind| self.outcome != word_of(kind))
     }
 
     /// Returns whether its batch waits until a person corrects the connection, resumes a lane or decides.
@@ -171,6 +183,18 @@ mod tests {
             let event = serde_json::json!({"type": kind, "data": {"reason": reason}}).to_string();
             assert_eq!(ReceivedEvent::read(event.as_bytes()).unwrap().awaits_person(), awaits, "{kind} {reason}");
         }
+    }
+
+    #[test]
+    fn an_undo_is_final_and_the_removal_of_duplicates_is_not() {
+        let read = |data: serde_json::Value| {
+            let event = serde_json::json!({"type": UNDONE, "data": data}).to_string();
+            ReceivedEvent::read(event.as_bytes()).unwrap()
+        };
+        let undone = read(serde_json::json!({"outcome": "undone", "cases": [{"position": 1, "change": "retired"}]}));
+        assert_eq!((undone.is_final(), undone.cases[0].outcome.as_str()), (true, "retired"));
+        let cleaned = read(serde_json::json!({"cases": []}));
+        assert_eq!((cleaned.is_final(), cleaned.outcome.as_str()), (false, "cleaned"));
     }
 
     #[test]

@@ -24,6 +24,7 @@ mod replay;
 mod shelf;
 mod status;
 mod timeline;
+mod undo;
 mod verified;
 mod waits;
 
@@ -51,5 +52,6 @@ pub use self::replay::{PlannedReplayView, ReplayDetailsView, ReplayItemView, Rep
 pub use self::shelf::{ShelfEntryView, ShelvedMessageView, due};
 pub use self::status::StatusView;
 pub use self::timeline::{CandidateView, TimelineEntryView, TimelineView, UnderWayView};
+pub use self::undo::UndoView;
 pub use self::verified::{SavedView, VerifiedView};
 pub use self::waits::{WaitsView, sent_when};

@@ -9,7 +9,9 @@ use crate::batch::event::bounded::{cut_left_out, cut_said};
 use crate::batch::event::case_input::{CaseFolder, CaseInput, folder};
 use crate::batch::event::previous::{Previous, address};
 use crate::batch::event::repeated::Repeated;
-use crate::batch::event::{DEFERRED, DELIVERED, Event, FAILED, MOMENT, PARTIALLY_DELIVERED, Why, event, event_id};
+use crate::batch::event::{
+    DEFERRED, DELIVERED, Event, FAILED, MOMENT, PARTIALLY_DELIVERED, UNDONE, Why, event, event_id,
+};
 use crate::batch::ledger::{BatchRecord, BatchState, CaseState};
 use crate::batch::message::text::excerpt;
 use crate::batch::message::{Source, key_by_position};
@@ -176,9 +178,10 @@ pub struct EventInput<'a> {
     pub replay: Option<i64>,
 }
 
-/// Returns the event of a finished batch; `None` while the batch is open.
+/// Returns the event of a finished batch; `None` while the batch is open, and of a batch that was taken back, which has
+/// [`undone`](super::undone()).
 pub fn of_settlement(record: &BatchRecord, input: &EventInput<'_>) -> Option<Event> {
-    let (kind, outcome) = end_of(record.state)?;
+    let (kind, outcome) = end_of(record.state).filter(|(kind, _)| *kind != UNDONE)?;
     let (tenant, batch) = (&record.key.tenant, &record.key.batch);
     let described = |index| case(record, index, input.cases.get(index).copied());
     let mut cases: Vec<SettledCase> = (0..record.cases.len()).map(described).collect();
@@ -212,7 +215,7 @@ fn end_of(state: BatchState) -> Option<(&'static str, Outcome)> {
         BatchState::Partial => Some((PARTIALLY_DELIVERED, Outcome::Partial)),
         BatchState::Failed => Some((FAILED, Outcome::Failed)),
         BatchState::Discarded => Some((FAILED, Outcome::Discarded)),
-        BatchState::Undone => Some((FAILED, Outcome::Undone)),
+        BatchState::Undone => Some((UNDONE, Outcome::Undone)),
     }
 }
 

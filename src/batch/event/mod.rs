@@ -9,6 +9,7 @@ mod message;
 mod previous;
 mod repeated;
 mod tenant;
+mod undone;
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -28,6 +29,7 @@ pub use self::tenant::{
     ConnectionChange, ConnectionFailed, ConnectionRestored, DaysLeft, KeyExpired, KeyExpiring, connection_failed,
     connection_restored, key_expired, key_expiring,
 };
+pub use self::undone::{Undone, UndoneCase, UndoneChange, UndoneFolder, folder_address, undone};
 use crate::batch::message::text::excerpt;
 use crate::batch::verdict::reason::Reason;
 use crate::batch::{BatchId, TenantId, json_of};
@@ -41,6 +43,8 @@ pub const DELIVERED: &str = "com.sqai-suite.testmo.batch.delivered.v1";
 pub const PARTIALLY_DELIVERED: &str = "com.sqai-suite.testmo.batch.partially_delivered.v1";
 /// No case is in Testmo.
 pub const FAILED: &str = "com.sqai-suite.testmo.batch.failed.v1";
+/// A person took back what the batch did, or had duplicates of its cases removed.
+pub const UNDONE: &str = "com.sqai-suite.testmo.batch.undone.v1";
 /// The batch is expected to wait for more than 5 minutes.
 pub const DEFERRED: &str = "com.sqai-suite.testmo.batch.deferred.v1";
 /// The message never became work; it says nothing about a batch that was received before.

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 const TEXTS: [&str; 4] = ["text1", "text2", "text3", "text4"];
 
 /// Returns what has to be sent so that a field keeps its content.
-pub(super) fn as_sent(shown: &Value) -> Value {
+pub(in crate::batch) fn as_sent(shown: &Value) -> Value {
     match shown {
         Value::Array(items) if items.iter().any(is_step) => items.iter().enumerate().map(step).collect(),
         Value::Array(items) => items.iter().map(option).collect(),

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::as_sent::as_sent;
+use super::carried::carried;
 use super::edits::Edits;
 use super::tags::tags_now;
 use crate::batch::written::{Since, WrittenFields, is_nothing, is_same};
@@ -83,13 +83,10 @@ pub(super) fn compare<'a>(pair: Pair<'_>, edits: Edits, required: impl Iterator<
     if fields.is_empty() {
         return if kept.is_empty() { Comparison::Same } else { Comparison::Kept(kept) };
     }
-    let mut carried = Map::new();
-    for column in required.filter(|column| !fields.contains_key(*column)) {
-        match pair.shown.get(column).filter(|shown| !is_nothing(shown)) {
-            Some(shown) => drop(carried.insert(column.to_owned(), as_sent(shown))),
-            None => return Comparison::Unreadable(column.to_owned()),
-        }
-    }
+    let carried = match carried(required, &fields, pair.shown) {
+        Ok(carried) => carried,
+        Err(column) => return Comparison::Unreadable(column),
+    };
     Comparison::Changed(Box::new(Change { fields, carried, kept }))
 }
 

@@ -6,13 +6,32 @@ use crate::batch::written::{Since, WrittenFields};
 
 /// Returns whether a row with the id of a case is this case: it has the batch tag that was written, or every field is what
 /// Testmo showed after the case was written. `tag` is the batch tag of the batch that wrote it, where the batch is known.
-pub(super) fn is_ours(written: &WrittenFields, tag: Option<&str>, row: &Map<String, Value>) -> bool {
+pub(in crate::batch) fn is_ours(written: &WrittenFields, tag: Option<&str>, row: &Map<String, Value>) -> bool {
     let mut tags = row.get("tags").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
     if tags.any(|shown| Some(shown) == tag || written.is_batch_tag(shown)) {
         return true;
     }
     let mut known = row.iter().filter_map(|(column, value)| written.since(column, value));
     written.has("name") && row.contains_key("name") && known.all(|since| since == Since::Untouched)
+}
+
+/// Returns the same by a row of which some columns were changed by a request of ours: they are left out. A row whose name was
+/// changed is recognized by its batch tag only.
+pub(in crate::batch) fn is_ours_apart(
+    written: &WrittenFields,
+    tag: Option<&str>,
+    row: &Map<String, Value>,
+    changed: &Map<String, Value>,
+) -> bool {
+    let mut row = row.clone();
+    row.retain(|column, _| column == "tags" || !changed.contains_key(column));
+    if changed.contains_key("tags") {
+        // The tags that were set are no sign of a person.
+        let has_tag = is_ours(written, tag, &row);
+        row.remove("tags");
+        return has_tag || is_ours(written, tag, &row);
+    }
+    is_ours(written, tag, &row)
 }
 
 #[cfg(test)]
@@ -38,5 +57,18 @@ mod tests {
         assert!(!is(&written, None, json!({"name": "a", "tags": [], "custom_note": "b"})), "its tag was removed");
         assert!(!is(&older, None, json!({"name": "a", "custom_note": "c"})));
         assert!(!is(&older, None, json!({"id": 5})), "a row that shows nothing");
+    }
+
+    #[test]
+    fn what_a_request_of_ours_changed_does_not_hide_the_case() {
+        let written = WrittenFields::of_entry(r#"{"name": "a", "state_id": 1, "custom_note": "b", "tags": ["x"]}"#, 7);
+        let is = |row: Value, changed: Value| {
+            is_ours_apart(&written, None, row.as_object().unwrap(), changed.as_object().unwrap())
+        };
+        let retired = json!({"name": "a", "state_id": 5, "custom_note": "b", "tags": ["x"]});
+        assert!(is(retired.clone(), json!({"state_id": 5})));
+        assert!(!is(retired.clone(), json!({"custom_note": "b"})), "the state was changed by somebody else");
+        assert!(is(json!({"name": "a", "state_id": 1, "tags": ["y"]}), json!({"tags": ["y"]})));
+        assert!(!is(json!({"name": "z", "state_id": 1, "custom_note": "b"}), json!({"name": "z"})), "without a tag");
     }
 }

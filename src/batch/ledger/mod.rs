@@ -14,6 +14,7 @@ mod suspect;
 mod suspicion;
 #[cfg(test)]
 mod tests;
+mod undone;
 
 use crate::batch::BatchKey;
 

@@ -17,9 +17,9 @@ pub fn not_there(mapping: &Mapping, there: &Catalogue) -> Vec<String> {
     let templates = [("template", mapping.template_id), ("gherkin_template", mapping.gherkin_template_id)];
     missing
         .extend(templates.into_iter().filter_map(|(key, id)| item(key, "template", id?, there.templates.as_deref()?)));
-    missing.extend(
-        mapping.state_id.zip(there.states.as_deref()).and_then(|(id, states)| item("state", "state", id, states)),
-    );
+    let retired = mapping.retired.as_ref().and_then(|retired| retired.state_id);
+    let states = [("state", mapping.state_id), ("retired.state", retired)];
+    missing.extend(states.into_iter().filter_map(|(key, id)| item(key, "state", id?, there.states.as_deref()?)));
     if let Some(fields) = there.fields.as_deref().filter(|fields| !fields.is_empty()) {
         missing.extend(columns(mapping).into_iter().filter_map(|(key, column)| unknown_column(&key, column, fields)));
         missing.extend(options(mapping, fields));

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::batch::generation::Edits;
 use crate::batch::message::{OnRepeat, Priority, TextFormat};
+use crate::batch::undo::Retired;
 
 /// A tenant's mapping as the worker uses it; people may write names instead, see
 /// [`crate::batch::render::mapping_spec`]. Every part has a default that fits a fresh Testmo project.
@@ -67,6 +68,9 @@ pub struct Mapping {
     /// What becomes of fields that a person has edited when a later batch changes them.
     #[serde(skip_serializing_if = "Edits::is_default")]
     pub edits: Edits,
+    /// How cases are retired that are taken back; if absent, they can only be deleted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retired: Option<Retired>,
 }
 
 /// The column of the priority, and the option of each priority name.
@@ -111,6 +115,7 @@ impl Default for Mapping {
             connection_project_id: None,
             on_repeat: None,
             edits: Edits::Keep,
+            retired: None,
         }
     }
 }

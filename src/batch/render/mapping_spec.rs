@@ -74,6 +74,9 @@ pub struct MappingSpec {
     /// What becomes of fields that a person has edited when a later batch changes them: they are kept or overwritten.
     #[serde(skip_serializing_if = "Edits::is_default")]
     pub edits: Edits,
+    /// How cases are retired that are taken back: the state that they get, the folder that they are moved to, or both.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retired: Option<WrittenRetired>,
 }
 
 /// An object in Testmo, by its id or by its name.
@@ -97,6 +100,18 @@ pub struct WrittenPriority {
     /// Further words for priorities, beside those that docs/publishing.md lists.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub words: BTreeMap<String, Priority>,
+}
+
+/// How cases are retired, as written: at least one part is given.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WrittenRetired {
+    /// The state that a retired case gets, by name or id.
+    #[serde(default, alias = "state_id", skip_serializing_if = "Option::is_none")]
+    pub state: Option<Named>,
+    /// The id of the folder that a retired case is moved to.
+    #[serde(default, alias = "folder_id", skip_serializing_if = "Option::is_none")]
+    pub folder: Option<u64>,
 }
 
 impl Default for MappingSpec {
@@ -133,6 +148,9 @@ impl From<Mapping> for MappingSpec {
             connection_project_id: mapping.connection_project_id,
             on_repeat: mapping.on_repeat,
             edits: mapping.edits,
+            retired: mapping
+                .retired
+                .map(|retired| WrittenRetired { state: retired.state_id.map(Named::Id), folder: retired.folder_id }),
         }
     }
 }
@@ -160,6 +178,11 @@ impl MappingSpec {
                 "`{wrong}` is not a tag: write 1 to 32 of a-z, 0-9, _ and -, not the form of a batch tag"
             ));
         }
+        if mapping.retired.as_ref().is_some_and(|retired| retired.state.is_none() && retired.folder.is_none()) {
+            return Err(
+                "`retired` is empty: write a `state`, a `folder` or both, such as {\"state\": \"Deprecated\"}".into()
+            );
+        }
         let mut words = mapping.priority.iter().flat_map(|priority| &priority.words);
         match words.find_map(|(word, _)| Some((word, Urgency::of(word).meant_by(&BTreeMap::new())?))) {
             Some((word, meant)) => {
@@ -186,6 +209,9 @@ mod tests {
                 "`colum` is not a key of `priority`: write column, values and words",
             ),
             (r#"{"priority": {"column": "custom_p"}}"#, "`priority` lacks `values`"),
+            (r#"{"retired": {}}"#, "`retired` is empty: write a `state`, a `folder` or both"),
+            (r#"{"retired": {"status": 3}}"#, "`status` is not a key of `retired`: write state and folder"),
+            (r#"{"retired": {"folder": "Old"}}"#, "`retired.folder` has to be a whole number, without quotes"),
             (r#"{"priority": 7}"#, "`priority` has to be an object with column and values, not the integer `7`"),
             (r#"{"format": "html"}"#, "`html` in `format` is unknown: write `plain` or `markdown`"),
             (r#"{"estimate": "yes"}"#, "`estimate` has to be true or false, not the text \"yes\""),

@@ -10,6 +10,7 @@ use crate::batch::render::mapping::{Mapping, PriorityColumn};
 use crate::batch::render::mapping_spec::{MappingSpec, Named, WrittenPriority};
 use crate::batch::render::nearest::did_you_mean;
 use crate::batch::render::typed::typed;
+use crate::batch::undo::Retired;
 
 /// The parts of a [`Catalogue`] that a mapping needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +33,7 @@ impl MappingSpec {
         let options = self.priority.iter().flat_map(|p| p.values.values());
         Needs {
             templates: named(&self.template) || named(&self.gherkin_template),
-            states: named(&self.state),
+            states: named(&self.state) || self.retired.as_ref().is_some_and(|retired| named(&retired.state)),
             fields: columns.into_iter().any(|column| !is_custom_column(column))
                 || options.into_iter().any(|option| matches!(option, Named::Name(_))),
         }
@@ -78,6 +79,10 @@ impl MappingSpec {
             connection_project_id: self.connection_project_id,
             on_repeat: self.on_repeat,
             edits: self.edits,
+            retired: self.retired.as_ref().map(|retired| Retired {
+                state_id: lookup.item("retired.state", retired.state.as_ref(), "states", there.states.as_deref()),
+                folder_id: retired.folder,
+            }),
         };
         lookup.end(mapping)
     }

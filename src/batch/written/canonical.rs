@@ -1,12 +1,15 @@
 //! Writes the value of a field in one form, however it was written or Testmo shows it.
 //!
 //! A tag is its name in lower case, a truth is 1 or 0, and an object that is named by its id is this id. Objects that are
-//! parts of a field, such as steps, count by their content: their ids, their numbers and empty parts do not. Lists of
+//! parts of a field, such as steps, count by their content: their ids, their places and empty parts do not. Lists of
 //! numbers and texts are sets. Texts are written as they are, or as rich text that an editor may save again.
 
 use serde_json::{Map, Value};
 
 use super::markup::folded;
+
+/// Members of a part, such as a step, that say where it is, which is no content.
+const OF_PLACE: [&str; 4] = ["id", "case_id", "column_name", "display_order"];
 
 /// How texts are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,8 +108,7 @@ fn object(to: &mut Vec<u8>, members: &Map<String, Value>, texts: Texts) {
         return any(to, id, texts);
     }
     let is_empty = |value: &Value| if texts == Texts::Folded { is_nothing(value) } else { value.is_null() };
-    let counts =
-        |(key, value): &(&String, &Value)| !is_empty(value) && !["id", "display_order"].contains(&key.as_str());
+    let counts = |(key, value): &(&String, &Value)| !is_empty(value) && !OF_PLACE.contains(&key.as_str());
     let mut members: Vec<(&String, &Value)> = members.iter().filter(counts).collect();
     members.sort_unstable_by_key(|(key, _)| *key);
     to.push(b'{');
@@ -145,7 +147,11 @@ mod tests {
             ("custom_risk", json!(3), json!({"id": 3, "name": "high"})),
             ("custom_flag", json!(true), json!(1)),
             ("custom_size", json!(3), json!(3.0)),
-            ("custom_steps", step(json!({"display_order": 1})), step(json!({"id": 7, "text2": null}))),
+            (
+                "custom_steps",
+                step(json!({"display_order": 1})),
+                step(json!({"id": 7, "case_id": 5, "column_name": "custom_steps", "text2": null})),
+            ),
         ] {
             for texts in BOTH {
                 assert_eq!(form(column, &written, texts), form(column, &shown, texts), "{column}");

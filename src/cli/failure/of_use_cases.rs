@@ -17,6 +17,7 @@ use testmo_courier::app::messages::preview::PreviewError;
 use testmo_courier::app::plural::counted;
 use testmo_courier::app::restore::RestoreError;
 use testmo_courier::app::topology::TopologyError;
+use testmo_courier::app::undo::UndoError;
 
 use super::super::output::visible;
 use super::{Failure, Words};
@@ -223,6 +224,51 @@ impl From<CompareError> for Failure {
             }
             CompareError::Client(error) => error.into(),
             CompareError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<UndoError> for Failure {
+    fn from(error: UndoError) -> Self {
+        match error {
+            UndoError::NotAllowed(error) => error.into(),
+            UndoError::NoReason => Self::usage(
+                "Nothing was changed: a reason is needed.",
+                "Say why with --because TEXT; the audit keeps it.",
+            ),
+            UndoError::Connection(error) => error.into(),
+            UndoError::NoAccess { ref tenant, .. } => {
+                let verify = format!("run `testmo-courier tenants verify {tenant}`");
+                Self::finding(error, verify)
+            }
+            UndoError::NoBatch(_) | UndoError::Pruned(_) => {
+                Self::finding(error, "check the id with `testmo-courier batches list`")
+            }
+            UndoError::NotFinished(ref key) => {
+                let discard = format!("wait for its outcome, or give it up with `testmo-courier shelf discard {key}`");
+                Self::finding(error, discard)
+            }
+            UndoError::LateRows(_) => Self::finding(
+                error,
+                "a running worker makes the check testmo.late_duplicate_check_delay after the delivery: try again then",
+            ),
+            UndoError::Nothing(ref key) => {
+                let show = format!("`testmo-courier batches show {key}` shows what became of it");
+                Self::finding(error, show)
+            }
+            UndoError::Begun { begun, ref key } => {
+                let again = format!("run `testmo-courier batches {begun} {key}` again");
+                Self::finding(error, again)
+            }
+            UndoError::UnderWay { .. } => Self::finding(error, "try again then"),
+            UndoError::SourceBusy(_) => Self::finding(error, "`testmo-courier batches list` shows when it is finished"),
+            UndoError::Paused(_) => Self::finding(error, "try again later; `testmo-courier lanes` shows pauses"),
+            UndoError::Failed(_) | UndoError::Endless => {
+                Self::finding(error, "try again later, and check the connection with `testmo-courier tenants verify`")
+            }
+            UndoError::Changed => Self::finding(error, "run the command again: it plans again by what is there now"),
+            UndoError::Client(error) => error.into(),
+            UndoError::Store(error) => error.into(),
         }
     }
 }

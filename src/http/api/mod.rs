@@ -38,6 +38,7 @@ mod table;
 mod tenant_changes;
 mod tenants;
 mod tokens;
+mod undo;
 
 pub use self::openapi::openapi;
 pub use self::serve::{FILES, serve};

@@ -7,6 +7,7 @@ use crate::app::connections::probe::ProbeError;
 use crate::app::edit::EditError;
 use crate::app::find::FindError;
 use crate::app::restore_entry::RestoreError;
+use crate::app::undo::UndoError;
 
 /// The most faults that a problem lists.
 const MOST_FAULTS: usize = 100;
@@ -37,6 +38,41 @@ impl From<CompareError> for Problem {
             }
             CompareError::Client(error) => error.into(),
             CompareError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<UndoError> for Problem {
+    fn from(error: UndoError) -> Self {
+        match error {
+            UndoError::NotAllowed(error) => error.into(),
+            UndoError::NoReason => Self::new(Code::InvalidBody, "A reason is needed.").at("/reason"),
+            UndoError::Connection(error) => error.into(),
+            UndoError::NoAccess { .. } => Self::new(Code::Conflict, error).remedy("Verify the connection."),
+            UndoError::NoBatch(_) | UndoError::Pruned(_) => {
+                Self::not_found(error).remedy("A batch of which no case was sent is on the shelf.")
+            }
+            UndoError::NotFinished(_) => {
+                Self::new(Code::Conflict, error).remedy("Wait for its outcome, or discard it.")
+            }
+            UndoError::LateRows(_) => {
+                Self::new(Code::Conflict, error).remedy("Try again once a worker has made the check.")
+            }
+            UndoError::Nothing(_) => {
+                Self::new(Code::Conflict, error).remedy("Read the batch to see what became of it.")
+            }
+            UndoError::Begun { .. } => Self::new(Code::Conflict, error).remedy("Send that request again: it goes on."),
+            UndoError::UnderWay { .. } => Self::new(Code::RequestUnderWay, error),
+            UndoError::SourceBusy(_) => Self::new(Code::Conflict, error).remedy("Try again once it is finished."),
+            UndoError::Paused(_) => {
+                Self::new(Code::TestmoUnavailable, error).remedy("Try again when the pause is over.")
+            }
+            UndoError::Failed(_) | UndoError::Endless => {
+                Self::new(Code::TestmoUnavailable, error).remedy("Try again later, and verify the connection.")
+            }
+            UndoError::Changed => Self::new(Code::ChangedMeanwhile, error).remedy("Send the request again."),
+            UndoError::Client(error) => error.into(),
+            UndoError::Store(error) => error.into(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::route::{Access, Body, Precondition, Route, Scope, Verb};
 use super::{
     audit, batches, candidates, compare, discarded, edit, find, lanes, links, messages, notes, overview, probes,
-    replays, shelf, shelf_changes, tenant_changes, tenants, tokens,
+    replays, shelf, shelf_changes, tenant_changes, tenants, tokens, undo,
 };
 use crate::app::actor::Role;
 
@@ -24,6 +24,7 @@ const TABLE: &[&[Route]] = &[
     replays::ROUTES,
     batches::ROUTES,
     compare::ROUTES,
+    undo::ROUTES,
     lanes::ROUTES,
     messages::ROUTES,
     tokens::ROUTES,

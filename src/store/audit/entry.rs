@@ -86,6 +86,12 @@ actions! {
     CreateLink => "link.create",
     /// A link for a tenant was revoked.
     RevokeLink => "link.revoke",
+    /// What a batch did was taken back.
+    UndoBatch => "batch.undo",
+    /// An undo of a batch was taken back.
+    RestoreBatch => "batch.restore",
+    /// Rows that requests created late were removed.
+    RemoveDuplicates => "batch.remove_duplicates",
     /// The store was declared to be restored from a copy.
     RestoreStore => "store.restored_at",
 }
@@ -123,6 +129,11 @@ impl AuditSubject {
     pub fn entry(id: ShelfId, batch: Option<&BatchKey>, tenant: Option<&TenantId>) -> Self {
         let tenant = batch.map(|key| &key.tenant).or(tenant).cloned();
         Self { tenant, batch: batch.map(|key| key.batch.clone()), name: format!("shelf {id}") }
+    }
+
+    /// Names a batch.
+    pub fn batch(key: &BatchKey) -> Self {
+        Self { tenant: Some(key.tenant.clone()), batch: Some(key.batch.clone()), name: format!("batch {key}") }
     }
 
     /// Names something that belongs to no tenant.

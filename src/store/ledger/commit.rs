@@ -9,7 +9,7 @@ use sqlx::AnyConnection;
 use super::super::audit::AuditAction;
 use super::super::shelf::{self, Action, Hold, ShelfId, ShelfIdentity};
 use super::super::sql::{self, Bound, Dialect};
-use super::super::{StoreError, audit, discarded, former, history, outbox, written};
+use super::super::{StoreError, audit, discarded, former, history, outbox, undos, written};
 use super::happened::happened;
 use super::push_end::{store_ends, store_found};
 use super::read::key_of;
@@ -53,6 +53,12 @@ pub(in crate::store) async fn commit(
         if let (Some(update), Some(body)) = (&change.batch, &change.former) {
             former::keep(conn, &update.record, body).await?;
         }
+    }
+    for change in &stored {
+        if let (Some(update), Some(step)) = (&change.batch, &change.undo) {
+            undos::store(conn, now, &update.record.key, step).await?;
+        }
+        written::forget(conn, &change.forgotten).await?;
     }
     written::remember(conn, now, stored.iter().flat_map(|change| &change.written)).await?;
     // Before anything leaves the shelf, as it counts what had waited for a connection.

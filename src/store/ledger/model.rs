@@ -8,9 +8,10 @@ use super::super::audit::AuditEntry;
 use super::super::history::HistoryEntry;
 use super::super::outbox::OutboxEvent;
 use super::super::shelf::{EditedMessage, OperatorAction, ShelfId, Shelving};
+use super::super::undos::UndoStep;
 use crate::batch::event::Event;
 use crate::batch::ledger::{BatchRecord, Target};
-use crate::batch::written::WrittenCase;
+use crate::batch::written::{CaseIdentity, WrittenCase};
 use crate::batch::{BatchKey, TenantId};
 
 /// A record as it is to be stored, and the epoch that has to be stored before.
@@ -188,6 +189,10 @@ pub struct Commit {
     pub written: Vec<WrittenCase>,
     /// What Testmo showed of cases whose fields the change claims, compressed.
     pub former: Option<Vec<u8>>,
+    /// A step of an undo of the batch.
+    pub undo: Option<UndoStep>,
+    /// What is no longer remembered of written cases, as far as it is remembered of these ids.
+    pub forgotten: Vec<(CaseIdentity, u64)>,
     /// For how much longer the batch's open push or write belongs to its holder, once that knows more than when it claimed it.
     pub lease: Option<Duration>,
 }

@@ -131,6 +131,21 @@ pub(super) async fn remember<'a>(
     Ok(())
 }
 
+/// Forgets cases, each if it is remembered of this id in Testmo: a later batch may have created it again.
+pub(super) async fn forget(conn: &mut AnyConnection, cases: &[(CaseIdentity, u64)]) -> Result<(), StoreError> {
+    if cases.is_empty() {
+        return Ok(());
+    }
+    let row = |(identity, id): &(CaseIdentity, u64)| json!({"identity": bytes_in_row(identity.bytes()), "of_id": id});
+    let rows: Vec<Value> = cases.iter().map(row).collect();
+    let sql = format!(
+        "DELETE FROM written_cases WHERE identity IN (SELECT w.identity FROM {} JOIN written_cases w \
+         ON w.identity = r.identity WHERE w.testmo_id = r.of_id)",
+        Dialect::of(conn).rows(&[("identity", Kind::Bytes), ("of_id", Kind::Int)])
+    );
+    sql::execute(conn, sql, vec![Bound::from(rows.as_slice())]).await.map(drop)
+}
+
 fn read(row: &AnyRow) -> Result<WrittenCase, StoreError> {
     let columns = || {
         let identity = CaseIdentity::from_bytes(&row.blob("identity")?);

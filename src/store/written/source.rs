@@ -16,8 +16,9 @@ pub struct SourceClaim {
     pub source: SourceId,
     /// The batch.
     pub batch: BatchKey,
-    /// When its cases were generated, in milliseconds since 1970.
-    pub generated_at: i64,
+    /// When its cases were generated, in milliseconds since 1970; `None` for a batch that is taken back: it gets the source
+    /// also if a later generation was written.
+    pub generated_at: Option<i64>,
 }
 
 /// The answer to a [`SourceClaim`].
@@ -53,7 +54,8 @@ pub(super) async fn claim(
     let sql = "INSERT INTO sources (source, tenant_id, batch_id, generated_at, claimed_on) VALUES ($1, $2, $3, $4, $5) \
                ON CONFLICT (source) DO NOTHING";
     let [of_tenant, of_batch] = owner();
-    let bounds = vec![id(), of_tenant, of_batch, Bound::Int(claim.generated_at), Bound::Int(day(now))];
+    let first = claim.generated_at.unwrap_or(i64::MIN);
+    let bounds = vec![id(), of_tenant, of_batch, Bound::Int(first), Bound::Int(day(now))];
     if sql::execute(conn, sql, bounds).await? > 0 {
         return Ok(SourceOutcome::Granted { latest_at: None });
     }
@@ -65,10 +67,13 @@ pub(super) async fn claim(
         // A statement of its own, so that it sees what was committed before the row could be locked.
         let [of_tenant, of_batch] =
             [stored.owner.tenant.as_str(), stored.owner.batch.as_str()].map(|name| Bound::Text(name.to_owned()));
-        let sql = "SELECT state FROM batches WHERE tenant_id = $1 AND batch_id = $2";
+        let sql = "SELECT state, lease_until FROM batches WHERE tenant_id = $1 AND batch_id = $2";
         let states = sql::fetch(conn, sql, vec![of_tenant, of_batch]).await?;
         let state = states.first().map(|row| row.text("state")).transpose()?;
-        if state.as_deref() == Some(BatchState::Open.name()) {
+        let lease = states.first().map(|row| row.maybe_int("lease_until")).transpose()?.flatten();
+        let is = |wanted: BatchState| state.as_deref() == Some(wanted.name());
+        // What the batch did may just be taken back.
+        if is(BatchState::Open) || is(BatchState::Undone) && lease.is_some_and(|until| until > now) {
             return Ok(SourceOutcome::Busy(stored.owner));
         }
         let has_written = [BatchState::Delivered, BatchState::Partial].map(BatchState::name);
@@ -76,9 +81,13 @@ pub(super) async fn claim(
             stored.note_owner();
         }
     }
-    if let Some((_, later)) =
-        stored.latest.as_ref().filter(|(at, later)| *at > claim.generated_at && *later != claim.batch)
-    {
+    let generated_at = match claim.generated_at {
+        Some(at) => at,
+        None if stored.owner == claim.batch => stored.generated_at,
+        None => stored.latest.as_ref().filter(|(_, by)| *by == claim.batch).map_or(i64::MIN, |(at, _)| *at),
+    };
+    let is_later = |(at, by): &&(i64, BatchKey)| *at > generated_at && *by != claim.batch;
+    if let Some((_, later)) = stored.latest.as_ref().filter(is_later).filter(|_| claim.generated_at.is_some()) {
         return Ok(SourceOutcome::Superseded(later.clone()));
     }
     let (latest_at, latest_batch) =
@@ -90,7 +99,7 @@ pub(super) async fn claim(
         id(),
         of_tenant,
         of_batch,
-        Bound::Int(claim.generated_at),
+        Bound::Int(generated_at),
         Bound::Int(day(now)),
         Bound::MaybeInt(latest_at),
         Bound::MaybeText(latest_batch),

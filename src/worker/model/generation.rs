@@ -7,7 +7,7 @@ use crate::batch::generation::Edits;
 use crate::batch::ledger::PreviousCase;
 use crate::batch::message::OnRepeat;
 use crate::batch::render::mapping::Mapping;
-use crate::batch::written::WrittenFields;
+use crate::batch::written::{BatchMark, WrittenFields};
 
 /// What a batch does with cases that earlier batches wrote, and how far it has come.
 #[derive(Debug)]
@@ -42,6 +42,8 @@ pub(in crate::worker) struct Progress {
 pub(in crate::worker) struct KnownCase {
     pub(in crate::worker) previous: PreviousCase,
     pub(in crate::worker) fields: WrittenFields,
+    /// The mark of the batch that wrote it.
+    pub(in crate::worker) mark: BatchMark,
     /// The batch tag of the batch that wrote it, if that is known.
     pub(in crate::worker) tag: Option<String>,
 }

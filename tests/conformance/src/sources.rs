@@ -1,5 +1,7 @@
 //! Checks which batch may write the cases of a source, and in which order generations do.
 
+use std::time::Duration;
+
 use testmo_courier::batch::ledger::BatchState;
 use testmo_courier::batch::written::CaseIdentity;
 use testmo_courier::store::ledger::{Commit, RecordUpdate};
@@ -14,12 +16,17 @@ cases! {
     one_batch_at_a_time_has_a_source_until_it_is_finished,
     a_generation_that_is_older_than_one_that_was_written_is_superseded,
     a_generation_of_which_nothing_was_written_supersedes_none,
+    a_batch_that_is_taken_back_has_its_source_while_a_request_may_be_under_way,
     a_source_is_forgotten_once_nobody_has_claimed_it_for_long,
 }
 
 const FREE: SourceOutcome = SourceOutcome::Granted { latest_at: None };
 
 async fn claim(f: &dyn Subject, batch: &str, generated_at: i64) -> SourceOutcome {
+    claim_at(f, batch, Some(generated_at)).await
+}
+
+async fn claim_at(f: &dyn Subject, batch: &str, generated_at: Option<i64>) -> SourceOutcome {
     let source = CaseIdentity::of(&target(), &tenant(), Some("SHOP-1"), Some("TC-1")).unwrap().source();
     f.store().claim_source(&SourceClaim { source, batch: fresh(batch).key, generated_at }).await.unwrap()
 }
@@ -75,6 +82,27 @@ async fn a_generation_of_which_nothing_was_written_supersedes_none(f: &dyn Subje
     open(f, "b-1").await;
     assert_eq!(claim(f, "b-1", 10).await, FREE);
     assert_eq!(claim(f, "b-2", 20).await, SourceOutcome::Busy(fresh("b-1").key));
+}
+
+async fn a_batch_that_is_taken_back_has_its_source_while_a_request_may_be_under_way(f: &dyn Subject) {
+    for (batch, at) in [("b-3", 30), ("b-4", 40)] {
+        open(f, batch).await;
+        assert!(matches!(claim(f, batch, at).await, SourceOutcome::Granted { .. }));
+        finish(f, batch, BatchState::Delivered).await;
+    }
+    // A later generation was written, and what it wrote stays known.
+    assert_eq!(claim_at(f, "b-3", None).await, SourceOutcome::Granted { latest_at: Some(40) });
+    let mut record = f.batch(&fresh("b-3").key).await.unwrap().record;
+    let from_epoch = record.epoch;
+    record.undo(START);
+    let lease = Some(Duration::from_secs(60));
+    let change = Commit { batch: Some(RecordUpdate { record, from_epoch }), lease, ..Commit::default() };
+    assert!(f.store().commit(change.into()).await.unwrap().is_done());
+    assert_eq!(claim(f, "b-5", 50).await, SourceOutcome::Busy(fresh("b-3").key));
+    assert_eq!(claim_at(f, "b-4", None).await, SourceOutcome::Busy(fresh("b-3").key));
+    f.set_time(START + 60_001).await;
+    assert_eq!(claim(f, "b-1", 35).await, SourceOutcome::Superseded(fresh("b-4").key));
+    assert_eq!(claim(f, "b-5", 50).await, SourceOutcome::Granted { latest_at: Some(40) });
 }
 
 async fn a_source_is_forgotten_once_nobody_has_claimed_it_for_long(f: &dyn Subject) {

@@ -128,6 +128,16 @@ pub(super) const TABLE: &[(&str, Offered, Offered)] = &[
     ("shelf::show_published_as", As(&["shelf show"]), Not("the list of the shelf has the filter message_id")),
     ("topology::check", As(&["topology check"]), Not(LOCAL)),
     ("topology::declare", As(&["topology declare"]), Not(LOCAL)),
+    (
+        "undo::carry_out",
+        As(&["batches undo", "batches restore", "batches remove-duplicates"]),
+        As(&["undoBatch", "restoreBatch", "removeDuplicates"]),
+    ),
+    (
+        "undo::plan::plan",
+        As(&["batches undo", "batches restore", "batches remove-duplicates"]),
+        As(&["undoBatch", "restoreBatch", "removeDuplicates"]),
+    ),
     ("waits::read", As(&["lanes waiting"]), As(&["getWaits"])),
 ];
 

@@ -70,14 +70,15 @@ impl Request {
         }
     }
 
-    /// Returns whether a string in the body contains this text.
+    /// Returns whether a string in the body contains this text, or a number in it is this text.
     pub fn body_has(&self, text: &str) -> bool {
         fn has(value: &Value, text: &str) -> bool {
             match value {
                 Value::String(string) => string.contains(text),
                 Value::Array(values) => values.iter().any(|value| has(value, text)),
                 Value::Object(values) => values.iter().any(|(key, value)| key.contains(text) || has(value, text)),
-                Value::Null | Value::Bool(_) | Value::Number(_) => false,
+                Value::Number(number) => number.to_string() == text,
+                Value::Null | Value::Bool(_) => false,
             }
         }
         matches!(&self.body, Body::Json(value) if has(value, text))

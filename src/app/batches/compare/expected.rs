@@ -2,9 +2,8 @@
 
 use std::collections::HashMap;
 
-use serde::Deserialize;
-
 use super::selected::Selected;
+use crate::app::batches::source_key::source_key;
 use crate::batch::event::address;
 use crate::batch::ledger::{BatchRecord, CaseState, Target};
 use crate::batch::message::key_by_position;
@@ -143,23 +142,4 @@ impl ExpectedBatch {
     pub(super) fn link(&self, position: usize, folder: u64, id: u64) -> Option<String> {
         Some(address(self.target(position)?, folder, id))
     }
-}
-
-/// Returns the key of a batch's source, which its event has; `None` if the event is no longer kept.
-async fn source_key(store: &Store, key: &BatchKey) -> Result<Option<String>, StoreError> {
-    #[derive(Deserialize)]
-    struct Event {
-        data: Data,
-    }
-    #[derive(Deserialize)]
-    struct Data {
-        source: Option<Source>,
-    }
-    #[derive(Deserialize)]
-    struct Source {
-        key: Option<String>,
-    }
-    let events = store.history(key).await?.events;
-    let key_of = |body: &str| serde_json::from_str::<Event>(body).ok()?.data.source?.key;
-    Ok(events.iter().find_map(|event| key_of(&event.body)))
 }

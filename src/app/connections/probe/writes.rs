@@ -171,7 +171,7 @@ async fn delete(asker: &mut Asker<'_>, seen: &mut WriteSeen, list: List, id: u64
         seen.left = Some(left(asker, &seen.case, list, Some(id), why));
         return Ok(());
     }
-    let deleted = asker.ask(async |client, access, project| client.probe_delete(access, project, id).await).await?;
+    let deleted = asker.ask(async |client, access, project| client.delete_cases(access, project, &[id]).await).await?;
     let is_gone = gone(asker, list, id).await?;
     let why = match (&deleted, is_gone) {
         (_, Some(true)) => None,

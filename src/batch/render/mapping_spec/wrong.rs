@@ -7,7 +7,7 @@ use crate::batch::message::not_valid;
 /// The keys of a mapping, as docs/mapping.md lists them.
 pub(super) const KEYS: &str = "template, template_id, gherkin_template, gherkin_template_id, state, state_id, format, steps, \
     preconditions, description, expected, gherkin, priority, origin_note, fixed, tags, rename_tags, batch_tag, estimate, \
-    integration_id, connection_project_id, on_repeat, edits";
+    integration_id, connection_project_id, on_repeat, edits, retired";
 
 /// Returns one sentence about an error of the parser, with the place that it was found at.
 pub(super) fn described(path: &str, error: &serde_json::Error, is_empty: bool) -> String {
@@ -22,7 +22,10 @@ pub(super) fn described(path: &str, error: &serde_json::Error, is_empty: bool) -
     let of = |begin: &str| said.strip_prefix(begin).and_then(|rest| rest.split_once(", expected "));
     if said.starts_with("unknown field") {
         return match path.rsplit_once('.') {
-            Some((above, _)) => format!("`{quoted}` is not a key of `{above}`: write column, values and words"),
+            Some((above, _)) => {
+                let keys = if above == "retired" { "state and folder" } else { "column, values and words" };
+                format!("`{quoted}` is not a key of `{above}`: write {keys}")
+            }
             None => format!("`{quoted}` is not a key of a mapping; the keys are {KEYS}"),
         };
     }
@@ -42,6 +45,7 @@ pub(super) fn described(path: &str, error: &serde_json::Error, is_empty: bool) -
             "u64" => "a whole number, without quotes",
             "a sequence" => "a list",
             "a map" | "struct MappingSpec" => "an object",
+            "struct WrittenRetired" => "an object with state and folder",
             "struct WrittenPriority" => "an object with column and values",
             other => other,
         };

@@ -37,7 +37,8 @@ pub(super) async fn read_known(
             superseded.push((*position, Some(previous), Repeat::only(Change::Superseded)));
             continue;
         }
-        known.insert(*position, KnownCase { previous, fields: remembered.case.fields, tag });
+        let mark = remembered.case.batch;
+        known.insert(*position, KnownCase { previous, fields: remembered.case.fields, mark, tag });
     }
     let folders: BTreeSet<u64> = known.values().map(|known| known.previous.folder).collect();
     progress.lists = folders.into_iter().map(List::Folder).collect();

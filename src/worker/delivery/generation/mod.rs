@@ -38,7 +38,8 @@ pub(super) async fn advance(
     // Taken out: where something fails, everything is found out again.
     let mut progress = std::mem::take(&mut batch.generation.progress);
     if progress.known.is_none() {
-        let claim = SourceClaim { source, batch: batch.key.batch.clone(), generated_at: batch.generation.generated_at };
+        let generated_at = Some(batch.generation.generated_at);
+        let claim = SourceClaim { source, batch: batch.key.batch.clone(), generated_at };
         let latest_at = match context.store.claim_source(&claim).await? {
             SourceOutcome::Granted { latest_at } => latest_at,
             SourceOutcome::Busy(other) => return Ok(wait_for(batch, &other)),

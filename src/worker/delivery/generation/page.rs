@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use super::super::failure::call_failed;
@@ -16,7 +15,7 @@ use crate::batch::verdict::after_failed_read;
 use crate::batch::verdict::answer::ApiError;
 use crate::store::StoreError;
 use crate::store::ledger::Commit;
-use crate::testmo::{ShownCase, ShownPage};
+use crate::testmo::ShownPage;
 use crate::worker::context::WorkerContext;
 use crate::worker::model::{ActiveBatch, KnownCase, List, NextStep, Progress, PushFeedback};
 use crate::worker::outcome::commit::commit_record;
@@ -115,7 +114,7 @@ fn decided(
     for row in &page.cases {
         let Some(position) = positions.get(&row.id) else { continue };
         let (Some(known), Some(wanted)) = (pending.get(position), batch.wanted(*position)) else { continue };
-        let shown = shown(row);
+        let shown = row.known_fields();
         let writing = match &batch.record.cases[*position].state {
             CaseState::Repeated(repeat) => Some(repeat.written.as_slice()),
             CaseState::Waiting
@@ -136,15 +135,6 @@ fn decided(
         }
     }
     claimed
-}
-
-/// Returns the fields of a row; its tags only if all of them are known, as a list replaces what is there.
-fn shown(row: &ShownCase) -> Map<String, Value> {
-    let mut fields = row.fields.clone();
-    if !row.names_all_tags {
-        fields.remove("tags");
-    }
-    fields
 }
 
 /// Records that cases were not found. Nothing is created for them: a person may have deleted them.

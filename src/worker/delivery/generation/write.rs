@@ -1,12 +1,9 @@
 //! Writes fields of cases that exist: claims them, sends as few requests as possible, and records the outcome of each.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::time::Duration;
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use super::super::failure::call_failed;
@@ -15,6 +12,7 @@ use super::ends::count;
 use crate::batch::Reason;
 use crate::batch::generation::{Change as Fields, writing};
 use crate::batch::ledger::{Change, PreviousCase, Refusal, Repeat};
+use crate::batch::undo::{Former, FormerCase};
 use crate::batch::verdict::answer::FieldRefusal;
 use crate::batch::verdict::{UpdateFailure, after_failed_update};
 use crate::batch::written::{BatchMark, Update, WrittenCase};
@@ -134,21 +132,20 @@ fn claim(
     Commit { former, lease, written: cases, ..Commit::default() }
 }
 
-/// Returns what Testmo showed of the fields that are to be written, compressed.
+/// Returns what Testmo showed of the fields that are to be written, with what was remembered of the cases, compressed.
 fn former(writes: &[(usize, KnownCase, Fields, Map<String, Value>)]) -> Vec<u8> {
     let case = |(_, known, fields, shown): &(usize, KnownCase, Fields, Map<String, Value>)| {
-        let values: Map<String, Value> = fields
-            .fields
-            .keys()
-            .map(|column| (column.clone(), shown.get(column).cloned().unwrap_or_default()))
-            .collect();
-        json!({"id": known.previous.id, "fields": values})
+        let value = |column: &String| (column.clone(), shown.get(column).cloned().unwrap_or_default());
+        FormerCase {
+            id: known.previous.id,
+            fields: fields.fields.keys().map(value).collect(),
+            remembered: known.fields.clone(),
+            folder: known.previous.folder,
+            batch: known.mark,
+        }
     };
-    let text = Value::Array(writes.iter().map(case).collect()).to_string();
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-    // Writing into memory does not fail.
-    drop(encoder.write_all(text.as_bytes()));
-    encoder.finish().unwrap_or_default()
+    let cases: Vec<FormerCase> = writes.iter().map(case).collect();
+    Former::write(cases.iter())
 }
 
 /// Returns the requests for some cases: those that get the same values go together, unless `is_apart`.

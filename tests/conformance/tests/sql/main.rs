@@ -31,6 +31,7 @@ mod search;
 mod shelf;
 mod stores;
 mod subject;
+mod undos;
 #[path = "../../../it/support/waiting.rs"]
 mod waiting;
 

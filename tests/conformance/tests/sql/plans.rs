@@ -80,6 +80,8 @@ const GROWING: &[&str] = &[
     "written_cases",
     "sources",
     "former_values",
+    "undos",
+    "undo_items",
     "w",
     "audit",
     "batch_history",

@@ -25,8 +25,10 @@ impl Tables {
         if let Some(row) = self.sources.get(&claim.source) {
             latest.clone_from(&row.latest);
             if row.owner != claim.batch {
-                let state = self.batches.get(&row.owner).map(|entry| entry.stored.record.state);
-                match state {
+                let owner = self.batches.get(&row.owner).map(|entry| &entry.stored);
+                let is_leased = owner.and_then(|stored| stored.lease_until).is_some_and(|until| until > now);
+                match owner.map(|stored| stored.record.state) {
+                    Some(BatchState::Undone) if is_leased => return SourceOutcome::Busy(row.owner.clone()),
                     Some(BatchState::Open) => return SourceOutcome::Busy(row.owner.clone()),
                     Some(BatchState::Delivered | BatchState::Partial)
                         if latest.as_ref().is_none_or(|(at, _)| *at <= row.generated_at) =>
@@ -37,12 +39,15 @@ impl Tables {
                 }
             }
         }
-        if let Some((_, later)) = latest.as_ref().filter(|(at, by)| *at > claim.generated_at && *by != claim.batch) {
+        let own = self.sources.get(&claim.source).filter(|row| row.owner == claim.batch).map(|row| row.generated_at);
+        let own = own.or_else(|| latest.as_ref().filter(|(_, by)| *by == claim.batch).map(|(at, _)| *at));
+        let generated_at = claim.generated_at.or(own).unwrap_or(i64::MIN);
+        let later = latest.as_ref().filter(|(at, by)| *at > generated_at && *by != claim.batch);
+        if let Some((_, later)) = later.filter(|_| claim.generated_at.is_some()) {
             return SourceOutcome::Superseded(later.clone());
         }
         let latest_at = latest.as_ref().map(|(at, _)| *at);
-        let row =
-            SourceRow { owner: claim.batch.clone(), generated_at: claim.generated_at, latest, claimed_on: day(now) };
+        let row = SourceRow { owner: claim.batch.clone(), generated_at, latest, claimed_on: day(now) };
         self.sources.insert(claim.source, row);
         SourceOutcome::Granted { latest_at }
     }

@@ -1,0 +1,167 @@
+//! Stores each step of an undo together with the record of its batch, what is remembered of its cases, and its event.
+
+use std::time::Duration;
+
+use super::error::UndoError;
+use super::subject::Subject;
+use crate::batch::event;
+use crate::batch::ledger::{BatchRecord, BatchState};
+use crate::batch::undo::{ItemKind, ItemMemory, ItemState, Undo, UndoItem, UndoKind};
+use crate::batch::written::{CaseIdentity, WrittenCase};
+use crate::store::audit::AuditEntry;
+use crate::store::ledger::{Commit, RecordUpdate};
+use crate::store::undos::{UndoBegin, UndoStep};
+use crate::store::{LedgerStore, Store, StoreHealth};
+
+/// What is stored of an undo, and what it has come to since.
+pub(super) struct Journal<'a> {
+    store: &'a Store,
+    subject: &'a Subject,
+    record: BatchRecord,
+    /// The epoch that the next step starts from.
+    epoch: u64,
+    stored: Vec<UndoItem>,
+    /// The undo as it is now.
+    pub(super) undo: Undo,
+}
+
+/// What goes with a step.
+#[derive(Default)]
+struct Extra {
+    begins: Option<UndoBegin>,
+    ends: bool,
+    audit: Vec<AuditEntry>,
+    events: Vec<event::Event>,
+}
+
+impl<'a> Journal<'a> {
+    /// Begins an undo: from then on nothing more is sent for the batch.
+    ///
+    /// # Errors
+    /// When the batch was changed meanwhile, or the store does not answer.
+    pub(super) async fn begin(
+        store: &'a Store,
+        subject: &'a Subject,
+        undo: Undo,
+        (lease, entry): (Duration, AuditEntry),
+    ) -> Result<Self, UndoError> {
+        let record = subject.record().clone();
+        let mut journal = Self { store, subject, epoch: record.epoch, record, stored: Vec::new(), undo };
+        let (kind, how, before) = (journal.undo.kind, journal.undo.how.clone(), journal.undo.before);
+        match kind {
+            UndoKind::Undo => journal.record.undo(store.now()),
+            UndoKind::Restore | UndoKind::Duplicates => journal.record.undo_goes_on(),
+        }
+        journal.undo.number = journal.record.epoch;
+        let begins = Some(UndoBegin { kind, how, before });
+        journal.store(lease, Extra { begins, audit: vec![entry], ..Extra::default() }).await?;
+        Ok(journal)
+    }
+
+    /// Goes on with an undo that was begun before.
+    pub(super) fn go_on(store: &'a Store, subject: &'a Subject, undo: Undo) -> Self {
+        let record = subject.record().clone();
+        Self { store, subject, epoch: record.epoch, record, stored: undo.items.clone(), undo }
+    }
+
+    /// Stores what the undo has come to. Nobody else changes the batch for `lease`.
+    ///
+    /// # Errors
+    /// When the batch was changed meanwhile, or the store does not answer.
+    pub(super) async fn step(&mut self, lease: Duration) -> Result<(), UndoError> {
+        self.record.undo_goes_on();
+        self.store(lease, Extra::default()).await
+    }
+
+    /// Stores what the undo has come to, if that is anything. Nobody else changes the batch for `lease`.
+    ///
+    /// # Errors
+    /// When the batch was changed meanwhile, or the store does not answer.
+    pub(super) async fn step_if_changed(&mut self, lease: Duration) -> Result<(), UndoError> {
+        if self.undo.items == self.stored { Ok(()) } else { self.step(lease).await }
+    }
+
+    /// Ends the undo, with its event; `source` is what an event of the batch says of its source.
+    ///
+    /// # Errors
+    /// When the batch was changed meanwhile, or the store does not answer.
+    pub(super) async fn end(
+        &mut self,
+        empty_folders: &[u64],
+        source: &crate::batch::message::Source,
+    ) -> Result<(), UndoError> {
+        let now = self.store.now();
+        match self.undo.kind {
+            UndoKind::Undo => self.record.undo_goes_on(),
+            UndoKind::Restore => self.record.undo_undone(self.undo.before, now),
+            UndoKind::Duplicates => {
+                let gone: Vec<u64> = self
+                    .undo
+                    .items
+                    .iter()
+                    .filter(|item| !item.is_open() && is_done(item))
+                    .map(|item| item.id)
+                    .collect();
+                self.record.duplicates_are_gone(&gone);
+                self.record.undo_goes_on();
+            }
+        }
+        self.undo.is_done = true;
+        let input = event::EventInput { source, cases: &[], now, reason: None, detail: None, replay: None };
+        let event = event::undone(&self.record, &self.undo, empty_folders, now)
+            .or_else(|| event::of_settlement(&self.record, &input).filter(|_| self.record.state != BatchState::Undone));
+        let events = event.into_iter().collect();
+        self.store(Duration::ZERO, Extra { ends: true, events, ..Extra::default() }).await
+    }
+
+    async fn store(&mut self, lease: Duration, extra: Extra) -> Result<(), UndoError> {
+        let (mut written, mut forgotten) = (Vec::new(), Vec::new());
+        for place in 0..self.undo.items.len() {
+            let was_done = self.stored.get(place).is_some_and(is_done);
+            if is_done(&self.undo.items[place]) && !was_done {
+                self.remember(place, &mut written, &mut forgotten);
+            }
+        }
+        let changed = self.undo.items.iter().enumerate().filter(|(place, item)| self.stored.get(*place) != Some(*item));
+        let items = changed.map(|(place, item)| (u32::try_from(place).unwrap_or(u32::MAX), item.clone())).collect();
+        let Extra { begins, ends, audit, events } = extra;
+        let change = Commit {
+            batch: Some(RecordUpdate { record: self.record.clone(), from_epoch: self.epoch }),
+            undo: Some(UndoStep { number: self.undo.number, begins, items, ends }),
+            written,
+            forgotten,
+            audit,
+            events,
+            lease: Some(lease),
+            ..Commit::default()
+        };
+        if !self.store.commit(change.into()).await?.is_done() {
+            return Err(UndoError::Changed);
+        }
+        self.epoch = self.record.epoch;
+        self.stored.clone_from(&self.undo.items);
+        Ok(())
+    }
+
+    /// Decides what is remembered of a row that is done: of one that was taken back what was remembered before it, and of one
+    /// that was brought back what was remembered before it was taken back.
+    fn remember(&mut self, place: usize, written: &mut Vec<WrittenCase>, forgotten: &mut Vec<(CaseIdentity, u64)>) {
+        let item = &mut self.undo.items[place];
+        if self.undo.kind == UndoKind::Restore {
+            written.extend(item.memory.as_ref().and_then(ItemMemory::case));
+            return;
+        }
+        let now = self.subject.remembered(item).filter(|case| case.testmo_id == item.id);
+        let Some(now) = now else { return };
+        item.memory = Some(ItemMemory::of(now));
+        match item.kind {
+            ItemKind::Created => forgotten.push((now.identity, item.id)),
+            ItemKind::Updated => written.extend(self.subject.remembered_before(item)),
+            ItemKind::Duplicate => {}
+        }
+    }
+}
+
+fn is_done(item: &UndoItem) -> bool {
+    matches!(item.state, ItemState::Done(_))
+}

@@ -1,0 +1,98 @@
+//! Takes back what a batch did in Testmo, as far as nobody has touched it since; and takes that back again.
+
+mod caller;
+mod error;
+mod folders;
+mod journal;
+mod plan;
+mod requests;
+mod run;
+mod source;
+mod subject;
+mod sweep;
+
+use serde_json::json;
+
+pub use self::error::UndoError;
+use self::folders::empty_folders;
+use self::journal::Journal;
+use self::plan::caller;
+pub use self::plan::{Plan, plan};
+pub use self::run::Interrupted;
+use self::run::{Pacing, Run};
+use self::source::Source;
+use crate::app::AppContext;
+use crate::app::actor::{Actor, Role, require};
+use crate::app::batches::source_key::source_of;
+use crate::batch::undo::ItemState;
+pub use crate::batch::undo::{Intent, ItemKind, Left, Undo, UndoItem, UndoKind};
+use crate::store::audit::{AuditAction, AuditEntry, AuditSubject};
+
+/// What became of a plan.
+#[derive(Debug)]
+pub struct Outcome {
+    /// What became of each row.
+    pub undo: Undo,
+    /// Folders that cases of the batch were in and that seem empty, with their addresses. Nobody but a person deletes them.
+    pub empty_folders: Vec<(u64, String)>,
+    /// Why it did not come to its end, if it did not: the same command goes on.
+    pub interrupted: Option<Interrupted>,
+}
+
+/// Carries a plan out for a reason, or goes on with what was begun.
+///
+/// Only rows that the plan would change are changed, each after it was read again. What is about to be done is stored before
+/// each request.
+///
+/// # Errors
+/// When the person may not, the batch was changed since the plan was made, Testmo cannot be read, or the store does not answer.
+pub async fn carry_out(context: &AppContext, plan: Plan, actor: &Actor, because: &str) -> Result<Outcome, UndoError> {
+    require(actor, if plan.undo.how.deletes { Role::Admin } else { Role::Operator })?;
+    if because.trim().is_empty() {
+        return Err(UndoError::NoReason);
+    }
+    let (store, pacing) = (&context.store, Pacing::of(&context.config.testmo));
+    let source = match plan.subject.source.filter(|_| plan.undo.kind != UndoKind::Duplicates) {
+        Some(source) => Some(Source::of(store, source, &plan.key).await?.map_err(UndoError::SourceBusy)?),
+        None => None,
+    };
+    let entry = audit(&plan, actor).because(Some(because));
+    let Plan { key, forecast, is_begun, mut subject, mut undo, base, client } = plan;
+    // A later batch may have written cases since the plan was made.
+    subject.remember_again(store).await?;
+    for (item, planned) in undo.items.iter_mut().zip(&forecast.items).filter(|_| !is_begun) {
+        if planned.done().is_none() {
+            item.state = planned.state.clone();
+        }
+    }
+    let mut run = Run::new(&subject, caller(context, &subject, &client, &undo), base.as_ref(), pacing).with(source);
+    let mut journal = match is_begun {
+        true => Journal::go_on(store, &subject, undo),
+        false => Journal::begin(store, &subject, undo, (pacing.lease, entry)).await?,
+    };
+    let interrupted = run.carry_out(&mut journal).await?;
+    if interrupted.is_some() {
+        return Ok(Outcome { undo: journal.undo, empty_folders: Vec::new(), interrupted });
+    }
+    let mut caller = caller(context, &subject, &client, &journal.undo);
+    let empty = empty_folders(&mut caller, &subject, &journal.undo).await;
+    let ids: Vec<u64> = empty.iter().map(|(id, _)| *id).collect();
+    journal.end(&ids, &source_of(store, &key).await?).await?;
+    Ok(Outcome { undo: journal.undo, empty_folders: empty, interrupted: None })
+}
+
+/// Describes what is begun, as the audit keeps it.
+fn audit(plan: &Plan, actor: &Actor) -> AuditEntry {
+    let action = match plan.undo.kind {
+        UndoKind::Undo => AuditAction::UndoBatch,
+        UndoKind::Restore => AuditAction::RestoreBatch,
+        UndoKind::Duplicates => AuditAction::RemoveDuplicates,
+    };
+    let left = plan.forecast.items.iter().filter(|item| matches!(item.state, ItemState::Left(_))).count();
+    let before = json!({"state": plan.subject.record().state.name()});
+    let after = json!({
+        "retired": plan.forecast.count("retired"), "deleted": plan.forecast.count("deleted"),
+        "restored": plan.forecast.count("restored"), "left": left,
+    });
+    AuditEntry::new(actor, action, AuditSubject::batch(&plan.key)).change(Some(before), Some(after))
+}

@@ -1,0 +1,250 @@
+//! Reads what is known of a batch that is taken back: its record, its connection, and what is remembered of its cases.
+
+use std::collections::HashMap;
+
+use super::error::UndoError;
+use crate::app::AppContext;
+use crate::app::batches::source_key::source_key;
+use crate::app::connections::connection;
+use crate::batch::ledger::{BatchRecord, CaseRecord, CaseState, Target};
+use crate::batch::message::key_by_position;
+use crate::batch::undo::{
+    CreatedRow, Decision, Former, How, Intent, ItemKind, ItemMemory, ItemState, Left, Memory, ReversedRow, Times, Undo,
+    UndoItem, UndoKind, UpdatedRow, created, reverse, updated,
+};
+use crate::batch::written::{BatchMark, CaseIdentity, SourceId, WrittenCase};
+use crate::batch::{BatchKey, batch_tag};
+use crate::store::connections::ConnectionRow;
+use crate::store::ledger::StoredBatch;
+use crate::store::written::Remembered;
+use crate::store::{LedgerStore, Store, WrittenStore};
+use crate::testmo::{Access, ShownCase};
+
+/// What is known of a batch.
+#[derive(Debug)]
+pub(super) struct Subject {
+    pub(super) key: BatchKey,
+    pub(super) stored: StoredBatch,
+    pub(super) connection: ConnectionRow,
+    pub(super) access: Access,
+    /// When the record was read, in milliseconds on the store's clock.
+    pub(super) read_at: i64,
+    pub(super) former: Former,
+    /// The source of its cases.
+    pub(super) source: Option<SourceId>,
+    /// The positions of the cases by what they are recognized by.
+    identities: HashMap<CaseIdentity, usize>,
+    /// What is remembered, by the position of the case.
+    remembered: HashMap<usize, WrittenCase>,
+    tag: String,
+    mark: BatchMark,
+}
+
+impl Subject {
+    /// Reads what is known of a batch.
+    ///
+    /// # Errors
+    /// When the batch, its cases or the connection are not known.
+    pub(super) async fn read(context: &AppContext, key: &BatchKey) -> Result<Self, UndoError> {
+        let store = &context.store;
+        let (stored, read_at) = store.batch_at(key).await?;
+        let stored = stored.ok_or_else(|| UndoError::NoBatch(key.clone()))?;
+        if stored.record.cases.is_empty() {
+            return Err(UndoError::Pruned(key.clone()));
+        }
+        let connection = connection(store, &key.tenant).await?;
+        if !connection.is_verified() {
+            let why = "it is not verified".to_owned();
+            return Err(UndoError::NoAccess { tenant: key.tenant.clone(), why });
+        }
+        let access = context.tenants.access(&connection);
+        let access = access.map_err(|(_, why)| UndoError::NoAccess { tenant: key.tenant.clone(), why })?;
+        let former = store.former_values(key).await?;
+        let source_key = source_key(store, key).await?;
+        let identities = identities(&stored.record, source_key.as_deref());
+        let source = identities.keys().next().map(CaseIdentity::source);
+        let (tag, mark) = (batch_tag(key), BatchMark::of(key, stored.record.first_seen_at));
+        let (key, remembered) = (key.clone(), HashMap::new());
+        let mut subject =
+            Self { key, stored, connection, access, read_at, former, source, identities, remembered, tag, mark };
+        subject.remember_again(store).await?;
+        Ok(subject)
+    }
+
+    /// Reads again what is remembered of the cases.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub(super) async fn remember_again(&mut self, store: &Store) -> Result<(), UndoError> {
+        let wanted: Vec<CaseIdentity> = self.identities.keys().copied().collect();
+        let remembered = store.written(&self.key.tenant, &wanted).await?;
+        let positions = &self.identities;
+        let of = |known: Remembered| Some((*positions.get(&known.case.identity)?, known.case));
+        self.remembered = remembered.into_iter().filter_map(of).collect();
+        Ok(())
+    }
+
+    pub(super) fn record(&self) -> &BatchRecord {
+        &self.stored.record
+    }
+
+    /// Returns the batch tag of the batch.
+    pub(super) fn tag(&self) -> &str {
+        &self.tag
+    }
+
+    /// Returns the columns that every request has to fill, as far as Testmo says it and a row shows them.
+    pub(super) fn required<'a>(&'a self, row: &'a ShownCase) -> impl Iterator<Item = &'a str> {
+        let listed = self.connection.fields.fields().filter(|field| field.known.required).map(|field| field.column);
+        listed.filter(|column| row.fields.contains_key(*column))
+    }
+
+    /// Returns how cases are to be taken back by the mapping of the tenant.
+    pub(super) fn how(&self, deletes: bool) -> How {
+        let mapping = self.connection.resolved.as_ref();
+        How { retired: mapping.and_then(|mapping| mapping.retired.clone()), deletes }
+    }
+
+    /// Returns what is remembered of the case of an item now.
+    pub(super) fn remembered(&self, item: &UndoItem) -> Option<&WrittenCase> {
+        self.remembered.get(&item.position)
+    }
+
+    /// Returns where the case of an item went to.
+    pub(super) fn target(&self, item: &UndoItem) -> Option<&Target> {
+        let record = self.record();
+        record.targets.get(record.cases.get(item.position)?.target)
+    }
+
+    /// Returns the folder in which the row of an item is probably found.
+    pub(super) fn folder(&self, item: &UndoItem, base: Option<&UndoItem>) -> Option<u64> {
+        if let Some(Intent::Set(setting)) = base.and_then(UndoItem::done)
+            && let Some(folder) = setting.fields.get("folder_id").and_then(serde_json::Value::as_u64)
+        {
+            return Some(folder);
+        }
+        let written = self.remembered(item).filter(|case| case.testmo_id == item.id).map(|case| case.folder);
+        written.or_else(|| self.target(item).map(|target| target.folder))
+    }
+
+    /// Returns why an item is left without its row being read, if it is.
+    pub(super) fn left_unread(&self, item: &UndoItem) -> Option<Left> {
+        let target = self.target(item)?;
+        let is_here = target.account == self.connection.origin && target.project == self.connection.project;
+        (!is_here).then_some(Left::Elsewhere)
+    }
+
+    /// Decides what is to be done with the row of an item. `base` is what an undo did with it, if that is taken back.
+    pub(super) fn decide(
+        &self,
+        undo: (UndoKind, &How),
+        item: &UndoItem,
+        base: Option<&UndoItem>,
+        row: &ShownCase,
+        asked_for: &[String],
+    ) -> Decision {
+        let shown = row.known_fields();
+        let required = self.required(row).chain(asked_for.iter().map(String::as_str));
+        let times = Times { created_at: row.time("created_at"), updated_at: row.time("updated_at") };
+        if undo.0 == UndoKind::Restore {
+            return self.reversed(item, base, &shown, required);
+        }
+        match item.kind {
+            ItemKind::Created | ItemKind::Duplicate => {
+                let folder = self.target(item).map_or(0, |target| target.folder);
+                let row = CreatedRow { memory: self.memory(item), tag: &self.tag, folder, shown: &shown, times };
+                created(&row, undo.1, required)
+            }
+            ItemKind::Updated => {
+                let (memory, former) = (self.memory(item), self.former.case(item.id));
+                let written = written_columns(self.record(), item.position);
+                updated(&UpdatedRow { memory, tag: &self.tag, written, former, shown: &shown }, required)
+            }
+        }
+    }
+
+    fn reversed<'a>(
+        &self,
+        item: &UndoItem,
+        base: Option<&UndoItem>,
+        shown: &serde_json::Map<String, serde_json::Value>,
+        required: impl Iterator<Item = &'a str>,
+    ) -> Decision {
+        let Some(Intent::Set(setting)) = base.and_then(UndoItem::done) else { return Decision::Leave(Left::Deleted) };
+        let before = item.memory.as_ref().and_then(ItemMemory::case);
+        let now = self.remembered(item);
+        let written = match item.kind {
+            // A later batch has created it again: it would be there twice.
+            ItemKind::Created if now.is_some() => return Decision::Leave(Left::Later),
+            ItemKind::Created | ItemKind::Duplicate => before.as_ref().map(|case| &case.fields),
+            ItemKind::Updated => {
+                let expected = self.former.case(item.id).map(|former| former.batch);
+                match now {
+                    Some(now) if now.testmo_id == item.id && Some(now.batch) == expected => Some(&now.fields),
+                    Some(_) => return Decision::Leave(Left::Later),
+                    None => return Decision::Leave(Left::NotRemembered),
+                }
+            }
+        };
+        reverse(&ReversedRow { setting, written, tag: &self.tag, shown }, required)
+    }
+
+    /// Returns what is remembered of a row.
+    fn memory(&self, item: &UndoItem) -> Memory<'_> {
+        match self.remembered(item) {
+            Some(case) if item.kind == ItemKind::Duplicate && case.batch == self.mark => Memory::Own(&case.fields),
+            Some(case) if case.testmo_id != item.id => Memory::None,
+            Some(case) if case.batch == self.mark => Memory::Own(&case.fields),
+            Some(_) => Memory::Later,
+            None => Memory::None,
+        }
+    }
+
+    /// Returns what is to be remembered of an item that is taken back, in place of what is remembered now.
+    pub(super) fn remembered_before(&self, item: &UndoItem) -> Option<WrittenCase> {
+        let (now, former) = (self.remembered(item)?, self.former.case(item.id)?);
+        let fields = former.remembered.clone();
+        Some(WrittenCase {
+            identity: now.identity,
+            testmo_id: item.id,
+            folder: former.folder,
+            batch: former.batch,
+            fields,
+        })
+    }
+}
+
+/// Returns the items of an undo that are to be taken back. What was deleted cannot be.
+pub(super) fn reversed_items(undo: &Undo) -> Vec<UndoItem> {
+    let reversed = |item: &UndoItem| {
+        let state = match item.done()? {
+            Intent::Set(_) => ItemState::Waiting,
+            Intent::Delete { .. } => ItemState::Left(Left::Deleted),
+        };
+        let memory = item.memory.clone();
+        Some(UndoItem { state, memory, ..UndoItem::waiting(item.position, item.id, item.kind) })
+    };
+    undo.items.iter().filter_map(reversed).collect()
+}
+
+fn written_columns(record: &BatchRecord, position: usize) -> &[String] {
+    match &record.cases[position].state {
+        CaseState::Repeated(repeat) => &repeat.written,
+        CaseState::Waiting
+        | CaseState::Claimed
+        | CaseState::Created(_)
+        | CaseState::Adopted(_)
+        | CaseState::Refused(_)
+        | CaseState::Lost => &[],
+    }
+}
+
+/// Returns the positions of cases by what they are recognized by.
+fn identities(record: &BatchRecord, source_key: Option<&str>) -> HashMap<CaseIdentity, usize> {
+    let of = |(position, case): (usize, &CaseRecord)| {
+        let id = Some(case.key.as_str()).filter(|key| *key != key_by_position(position));
+        let target = record.targets.get(case.target)?;
+        Some((CaseIdentity::of(target, &record.key.tenant, source_key, id)?, position))
+    };
+    record.cases.iter().enumerate().filter_map(of).collect()
+}
