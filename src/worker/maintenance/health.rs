@@ -90,10 +90,18 @@ async fn changed(links: &mut [(&'static str, Receiver<Status>)]) {
     select_all(changes).await;
 }
 
+/// Returns whether messages can flow over a connection, and otherwise why not.
+///
+/// The state is borrowed once: a second loan beside the first would wait for a change that waits for the first one to end.
+fn shown(status: &Receiver<Status>) -> (bool, Option<String>) {
+    let status = status.borrow();
+    (status.is_up(), status.trouble())
+}
+
 impl Watched {
     fn check_broker(&self) {
         for (link, status) in &self.links {
-            let (up, trouble) = (status.borrow().is_up(), status.borrow().trouble());
+            let (up, trouble) = shown(status);
             self.context.metrics.broker_up.with_label_values(&[*link]).set(i64::from(up));
             match trouble {
                 Some(cause) => self.readiness.unset(link, cause),
@@ -141,5 +149,30 @@ impl Watched {
                 if up { control.resume() } else { control.pause() }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::watch;
+
+    use super::*;
+
+    #[test]
+    fn the_state_of_a_connection_is_read_while_it_changes() {
+        let changes = 20_000;
+        let (sender, receiver) = watch::channel(Status::Connecting);
+        let changing = std::thread::spawn(move || {
+            for change in 0..changes {
+                sender.send_replace(if change % 2 == 0 { Status::Up } else { Status::Closed });
+            }
+        });
+        // Ends once the other thread has: a reader that waits for it, and is waited for, would not.
+        while receiver.has_changed().is_ok() {
+            let (is_up, trouble) = shown(&receiver);
+            assert!(!is_up || trouble.is_none());
+        }
+        changing.join().unwrap();
+        assert_eq!(shown(&receiver), (false, None));
     }
 }
