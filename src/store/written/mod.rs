@@ -39,7 +39,7 @@ pub trait WrittenStore: Send + Sync {
 
     /// Gives a source to a batch, unless another batch has it or has written a later generation.
     ///
-    /// The batch has it until its record is finished; as that raises the epoch, whoever still works on it then is fenced.
+    /// The batch has it until its record is finished; as that raises the epoch, a worker that still works on it then is fenced.
     ///
     /// # Errors
     /// When the store does not answer; the source may be given then.
