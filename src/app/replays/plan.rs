@@ -1,7 +1,7 @@
 //! Plans a replay: freezes what is selected, and says what is to be expected of each batch.
 
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::super::actor::{Actor, Role, require};
 use super::super::shelf::Selection;
@@ -168,8 +168,9 @@ impl<'a> Planner<'a> {
         };
         let subjects = self.subjects(&rows).await?;
         let keys: HashSet<BatchKey> = subjects.values().flatten().map(|subject| subject.key.clone()).collect();
-        for key in &keys {
-            self.known.read(&key.tenant).await?;
+        // In their order, so that the same plan reads the same every time.
+        for tenant in keys.iter().map(|key| &key.tenant).collect::<BTreeSet<_>>() {
+            self.known.read(tenant).await?;
         }
         let records = self.store.batches_of(&keys).await?;
         let ids: Vec<ShelfId> = rows.iter().map(|row| row.id).collect();

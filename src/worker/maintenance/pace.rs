@@ -91,6 +91,7 @@ mod tests {
             assert_eq!(Pace::small().after(ms(took)).most, next, "{took} ms");
         }
         assert_eq!([0, 10].map(|took| Pace::long_pause(ms(took))), [ms(5), ms(90)]);
+        assert_eq!([0, 10, 3_000].map(|took| Pace::even_pause(ms(took))), [ms(5), ms(10), ms(250)]);
         assert_eq!([0, 9, 40, 3_000].map(|took| Pace::pause(ms(took))), [ms(5), ms(5), ms(20), ms(1_500)]);
     }
 }
