@@ -19,6 +19,7 @@ pub mod ids;
 pub mod instances;
 pub mod outbox;
 pub mod removal;
+mod replay_fixture;
 pub mod replays;
 pub mod replicas;
 pub mod shelf;

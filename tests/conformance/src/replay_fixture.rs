@@ -19,7 +19,7 @@ use crate::values::{fresh, shelving, target, tenant};
 
 const LEASE: Duration = Duration::from_secs(15);
 
-pub(super) fn audit() -> AuditEntry {
+pub(crate) fn audit() -> AuditEntry {
     let anna = Actor::new("anna", Role::Operator, Face::CommandLine);
     AuditEntry::new(&anna, AuditAction::PlanReplay, AuditSubject::default())
 }
@@ -35,7 +35,7 @@ pub async fn shelve(f: &dyn Subject, batches: &[&str]) -> Vec<Shelved> {
     f.shelf().await
 }
 
-pub(super) fn item(place: u64, row: &Shelved) -> NewItem {
+pub(crate) fn item(place: u64, row: &Shelved) -> NewItem {
     NewItem {
         place,
         part: 0,
@@ -85,7 +85,7 @@ pub async fn start(f: &dyn Subject, row: &Shelved, replay: (ReplayId, i64), plac
     start_as(f, "w", row, replay, place).await
 }
 
-pub(super) async fn start_as(
+pub(crate) async fn start_as(
     f: &dyn Subject,
     holder: &str,
     row: &Shelved,
@@ -103,29 +103,29 @@ pub(super) async fn start_as(
     f.store().commit(Commit { batch, operator_action, ..Commit::default() }.into()).await.unwrap().is_done()
 }
 
-pub(super) fn name_of(row: &Shelved) -> String {
+pub(crate) fn name_of(row: &Shelved) -> String {
     row.content.identity.to_string().split('/').nth(1).unwrap().to_owned()
 }
 
 /// Leases what is due, as a worker does.
-pub(super) async fn lease(f: &dyn Subject) -> Vec<Shelved> {
+pub(crate) async fn lease(f: &dyn Subject) -> Vec<Shelved> {
     f.store().lease_due("w", Duration::from_secs(60), &[(tenant(), 10)], usize::MAX).await.unwrap()
 }
 
-pub(super) async fn outcomes(f: &dyn Subject, replay: ReplayId) -> Vec<(u64, ItemOutcome, Option<String>)> {
+pub(crate) async fn outcomes(f: &dyn Subject, replay: ReplayId) -> Vec<(u64, ItemOutcome, Option<String>)> {
     let ended = f.store().ended_items(replay, 100).await.unwrap();
     ended.into_iter().map(|item| (item.place, item.outcome, item.reason)).collect()
 }
 
-pub(super) async fn held(f: &dyn Subject, holder: &str) -> Vec<RunningReplay> {
+pub(crate) async fn held(f: &dyn Subject, holder: &str) -> Vec<RunningReplay> {
     f.store().lease_replays(holder, LEASE, 10).await.unwrap()
 }
 
-pub(super) async fn part_of(f: &dyn Subject, holder: &str) -> PartProgress {
+pub(crate) async fn part_of(f: &dyn Subject, holder: &str) -> PartProgress {
     held(f, holder).await.remove(0).parts.remove(0)
 }
 
-pub(super) fn step(replay: ReplayId, epoch: i64, holder: &str) -> ReplayStep {
+pub(crate) fn step(replay: ReplayId, epoch: i64, holder: &str) -> ReplayStep {
     ReplayStep {
         replay,
         epoch,

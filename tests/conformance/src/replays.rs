@@ -1,7 +1,5 @@
 //! What a replay may start, how outcomes are noted, and how it is handed from worker to worker.
 
-mod fixture;
-
 use std::time::Duration;
 
 use testmo_courier::batch::Reason;
@@ -11,9 +9,9 @@ use testmo_courier::store::ledger::{Commit, RecordUpdate};
 use testmo_courier::store::replays::{ItemEnd, ItemStart, ReplayId, ReplayState, ReplayStep};
 use testmo_courier::store::shelf::{Action, OperatorAction, Shelved, ShelvedUntil, Shelving};
 
-pub use self::fixture::{change, running, shelve, start};
-use self::fixture::{held, lease, name_of, outcomes, part_of, start_as, step};
 use crate::Subject;
+pub use crate::replay_fixture::{change, running, shelve, start};
+use crate::replay_fixture::{held, lease, name_of, outcomes, part_of, start_as, step};
 use crate::values::{START, fresh, shelving, target, tenant};
 
 cases! { ($) replays_cases in replays:
