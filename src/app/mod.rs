@@ -9,6 +9,7 @@ pub mod attention;
 pub mod audit;
 pub mod batches;
 pub mod candidates;
+mod case_pages;
 pub mod connections;
 mod context;
 mod day;

@@ -54,23 +54,9 @@ pub fn edited(created_at: Option<i64>, updated_at: Option<i64>, updated_by: Opti
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use serde_json::value::{RawValue, to_raw_value};
 
     use super::*;
-
-    fn object(value: Value) -> Map<String, Value> {
-        value.as_object().cloned().unwrap_or_default()
-    }
-
-    fn remembered(written: &Value, shown: &Value) -> WrittenFields {
-        let raw = |value: &Value| -> Vec<(String, Box<RawValue>)> {
-            object(value.clone()).into_iter().map(|(column, value)| (column, to_raw_value(&value).unwrap())).collect()
-        };
-        let (written, shown) = (raw(written), raw(shown));
-        WrittenFields::of(written.iter().map(|(column, value)| (column.as_str(), &**value)), |column| {
-            shown.iter().find(|(name, _)| name == column).map(|(_, value)| &**value)
-        })
-    }
+    use crate::batch::written::fixture::{object, remembered};
 
     #[test]
     fn a_field_is_changed_if_testmo_shows_something_else_than_after_it_was_written() {

@@ -9,6 +9,7 @@ pub mod access;
 pub mod accounts;
 pub mod actor;
 pub mod audit;
+mod batch_details;
 pub mod connections;
 pub mod discarded;
 mod error;

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 pub use self::round::{HeldBack, PruneRound};
 use super::sql::{self, Bound, Columns, Dialect, Kind, Transaction};
-use super::{Store, StoreError, discarded, former, history, undos};
+use super::{Store, StoreError, batch_details, discarded, history};
 use crate::batch::ledger::{OpenPush, Target};
 
 /// How much a step of pruning removed.
@@ -204,9 +204,7 @@ async fn prune_batches(
          WHERE batches.tenant_id = r.tenant_id AND batches.batch_id = r.batch_id"
     );
     sql::execute(conn, sql, vec![Bound::from(batches.as_slice()), Bound::Int(now)]).await?;
-    history::remove_with_batches(conn, &batches).await?;
-    former::remove_with_batches(conn, &batches).await?;
-    undos::remove_with_batches(conn, &batches).await?;
+    batch_details::remove_with_batches(conn, &batches).await?;
     let sql = format!(
         "DELETE FROM push_parts WHERE (tenant_id, batch_id) IN (SELECT r.tenant_id, r.batch_id FROM {rows}) \
          RETURNING push_id"

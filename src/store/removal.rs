@@ -13,7 +13,7 @@ use super::connections::{ConnectionRow, connection};
 use super::shelf::ShelfId;
 use super::sql::{self, Bound, Columns, Dialect, Transaction};
 use super::unfinished::Unfinished;
-use super::{Store, StoreError, discarded, history};
+use super::{Store, StoreError, batch_details, discarded};
 use crate::batch::TenantId;
 
 /// The most unfinished batches that are named.
@@ -122,7 +122,7 @@ impl Store {
         };
         transaction.commit().await?;
         if removed == RemovalOutcome::Done {
-            history::remove_of_tenant(&self.writers, tenant).await?;
+            batch_details::remove_of_tenant(&self.writers, tenant).await?;
         }
         Ok(removed)
     }

@@ -25,7 +25,27 @@ impl Client {
 }
 
 /// Has cases listed newest first.
-pub(super) const NEWEST_FIRST: &str = "&sort=repository_cases:id&order=desc";
+pub const NEWEST_FIRST: &str = "&sort=repository_cases:id&order=desc";
+
+/// The cases of a project that are listed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CasesOf {
+    /// Those of a folder.
+    Folder(u64),
+    /// Those with one of these tags, as far as Testmo has this filter.
+    Tags(Vec<String>),
+}
+
+impl CasesOf {
+    /// Returns what is added to a request that lists them, newest first or in Testmo's own order.
+    pub fn query(&self, is_unsorted: bool) -> String {
+        let order = if is_unsorted { "" } else { NEWEST_FIRST };
+        match self {
+            Self::Folder(folder) => format!("&folder_id={folder}{order}"),
+            Self::Tags(tags) => format!("&tags={}{order}", tags.join(",")),
+        }
+    }
+}
 
 /// Returns the queries to list cases with, the best one first; each further one asks for less, and so lists as many cases
 /// or more. A list that does not come newest first is read to its end.

@@ -26,6 +26,15 @@ pub struct ShownCase {
     pub names_all_tags: bool,
 }
 
+/// What a page shows of each case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shows {
+    /// Its fields.
+    Fields,
+    /// What people do with it, too: comments, automation links and the history, where Testmo has them.
+    Uses,
+}
+
 /// A page of cases as it is shown.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ShownPage {
@@ -79,35 +88,22 @@ impl Client {
         &self,
         access: &Access,
         project: u64,
+        shows: Shows,
         query: &str,
         page: u64,
     ) -> Result<ShownPage, ApiError> {
-        self.shown_with(access, project, ("tags,users", query), page).await
-    }
-
-    /// Reads the same with what people do with each case: comments, automation links and the history, where Testmo has them.
-    ///
-    /// # Errors
-    /// When the call fails or the answer reports a failure.
-    pub async fn shown_cases_in_use(
-        &self,
-        access: &Access,
-        project: u64,
-        query: &str,
-        page: u64,
-    ) -> Result<ShownPage, ApiError> {
-        self.shown_with(access, project, ("tags,users,comments,history,automation_links", query), page).await
-    }
-
-    async fn shown_with(
-        &self,
-        access: &Access,
-        project: u64,
-        (expands, query): (&str, &str),
-        page: u64,
-    ) -> Result<ShownPage, ApiError> {
+        let expands = shows.expands();
         let path = format!("/projects/{project}/cases?per_page=100&expands={expands}{query}&page={page}");
         read(self.get(access, &path).await?, shown).await
+    }
+}
+
+impl Shows {
+    fn expands(self) -> &'static str {
+        match self {
+            Self::Fields => "tags,users",
+            Self::Uses => "tags,users,comments,history,automation_links",
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Writes fields of cases that exist, and deletes cases.
 
+use std::time::Duration;
+
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
 
@@ -11,6 +13,9 @@ use super::transport::{Access, Method};
 use super::wire::Page;
 use crate::batch::verdict::answer::ApiError;
 
+/// How long after the answer that shows a case has arrived a request that changes it may begin: a person may edit it meanwhile,
+/// and Testmo has no way to notice that. Counted from the request, a Testmo that answers slowly would never be written to.
+pub const WINDOW: Duration = Duration::from_secs(2);
 /// The most cases in one request (Testmo's API reference).
 pub const MOST_UPDATED: usize = 100;
 

@@ -107,10 +107,10 @@ impl BatchDetails {
         if let Some(status) = case.rejected_unclear() {
             return Some(format!("{}; Testmo answered {status}", Reason::RejectedUnclear));
         }
-        if let CaseState::Repeated(repeat) = &case.state {
+        if let Some(repeat) = case.state.repeat() {
             return in_words(repeat);
         }
-        let CaseState::Refused(refusal) = &case.state else { return None };
+        let refusal = case.state.refusal()?;
         let said = refusal.said.iter().map(|said| format!("; {}: {}", said.field, said.message));
         Some(refusal.reason.to_string() + &said.collect::<String>())
     }

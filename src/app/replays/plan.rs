@@ -245,7 +245,7 @@ impl<'a> Planner<'a> {
         };
         let account = connection.map(|row| row.origin.clone()).or_else(|| row.content.account.clone());
         let cases = match stored {
-            Some(stored) => stored.record.cases.iter().filter(|case| !case.state.is_in_testmo()).count() as u64,
+            Some(stored) => stored.record.cases.iter().filter(|case| !case.state.is_settled()).count() as u64,
             None => row.cases.unwrap_or(0),
         };
         let expected = Expected {

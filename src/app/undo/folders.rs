@@ -33,12 +33,14 @@ pub(super) async fn empty_folders(caller: &mut Caller<'_>, subject: &Subject, un
     if without_cases.is_empty() {
         return Vec::new();
     }
-    let Ok(all) = caller.client.folders(caller.access, caller.project, &mut caller.permits).await else {
+    let pages = &mut caller.pages;
+    let project = pages.project;
+    let Ok(all) = pages.client.folders(pages.access, project, &mut pages.permits).await else {
         return Vec::new();
     };
     let is_empty =
         |id: &u64| all.iter().any(|folder| folder.id == *id) && all.iter().all(|folder| folder.parent_id != Some(*id));
     let account = &subject.connection.origin;
     let found = without_cases.into_iter().filter(is_empty);
-    found.map(|id| (id, folder_address(account, caller.project, id))).collect()
+    found.map(|id| (id, folder_address(account, project, id))).collect()
 }

@@ -2,15 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::caller::{Caller, PATIENCE};
+use super::caller::Caller;
 use super::error::UndoError;
 use super::run::{Pacing, Run};
 use super::subject::{Subject, reversed_items};
 use crate::app::AppContext;
+use crate::app::case_pages::{CasePages, PATIENCE};
 use crate::batch::ledger::BatchState;
 use crate::batch::undo::{ItemState, Left, Undo, UndoItem, UndoKind, duplicates_of, rows_of};
 use crate::batch::{BatchKey, event};
-use crate::testmo::Client;
+use crate::testmo::{Client, Shows};
 
 /// What is to be taken back of a batch.
 #[derive(Debug)]
@@ -67,7 +68,8 @@ pub async fn plan(context: &AppContext, key: &BatchKey, kind: UndoKind, deletes:
 pub(super) fn caller<'a>(context: &'a AppContext, subject: &'a Subject, client: &'a Client, undo: &Undo) -> Caller<'a> {
     let permits = context.tenants.permits(&subject.connection.origin, PATIENCE).of_tenant(&subject.key.tenant);
     let project = subject.connection.project;
-    Caller { client, access: &subject.access, project, permits, shows_use: undo.how.deletes }
+    let pages = CasePages { client, access: &subject.access, project, permits };
+    Caller { pages, shows: if undo.how.deletes { Shows::Uses } else { Shows::Fields } }
 }
 
 /// Checks that no request for the batch may be under way.

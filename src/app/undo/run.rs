@@ -5,23 +5,21 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::caller::{Caller, PATIENCE, is_passing};
+use super::caller::Caller;
 use super::error::UndoError;
 use super::journal::Journal;
 use super::requests::{Planned, Request, requests};
 use super::source::Source;
 use super::subject::Subject;
 use super::sweep::Sweep;
+use crate::app::case_pages::{PATIENCE, is_passing};
 use crate::batch::undo::{Undo, UndoItem};
 use crate::batch::verdict::answer::FieldRefusal;
 use crate::batch::verdict::{UpdateFailure, after_failed_update};
 use crate::config;
 use crate::store::written::SourceOutcome;
-use crate::testmo::{ShownPage, update_body};
+use crate::testmo::{ShownPage, WINDOW, update_body};
 
-/// How long after a row was read a request that changes it may begin: a person may edit it meanwhile, and Testmo has no way to
-/// notice that.
-const WINDOW: Duration = Duration::from_secs(2);
 /// How often requests may fail in a row before the command ends.
 const MOST_FAILURES: usize = 4;
 
@@ -163,11 +161,11 @@ impl<'a> Run<'a> {
         while let Some((query, number)) = sweep.next() {
             let open = places(&journal.undo);
             let Some(lowest) = open.keys().next().copied() else { return Ok(None) };
-            let read_at = Instant::now();
             let Some(page) = self.caller.page(&query, number).await? else {
                 sweep.refused();
                 continue;
             };
+            let read_at = Instant::now();
             let planned = self.decided(&mut journal.undo, &open, &page);
             let has_sent = !planned.is_empty();
             match self.send_all(journal, &planned, read_at).await? {
@@ -216,7 +214,7 @@ impl<'a> Run<'a> {
                     continue;
                 }
             }
-            // A permit may have been waited for; the first request of a page that was read slowly goes out late in any case.
+            // A permit may have been waited for.
             if read_at.elapsed() >= WINDOW {
                 journal.undo.not_done(&request.places());
                 continue;
@@ -228,7 +226,7 @@ impl<'a> Run<'a> {
         self.failures = if journal.undo.open().count() < open { 0 } else { self.failures + 1 };
         if matches!(end, End::Known) && self.failures >= MOST_FAILURES {
             return Ok(End::Stop(
-                "Testmo takes no request, or answers too slowly to send one within 2 s of the read".into(),
+                "Testmo takes no request, or permits are too rare to send one within 2 s of the read".into(),
             ));
         }
         Ok(end)

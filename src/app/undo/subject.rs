@@ -6,7 +6,7 @@ use super::error::UndoError;
 use crate::app::AppContext;
 use crate::app::batches::source_key::source_key;
 use crate::app::connections::connection;
-use crate::batch::ledger::{BatchRecord, CaseRecord, CaseState, Target};
+use crate::batch::ledger::{BatchRecord, CaseRecord, Target};
 use crate::batch::message::key_by_position;
 use crate::batch::undo::{
     CreatedRow, Decision, Former, How, Intent, ItemKind, ItemMemory, ItemState, Left, Memory, ReversedRow, Times, Undo,
@@ -228,15 +228,7 @@ pub(super) fn reversed_items(undo: &Undo) -> Vec<UndoItem> {
 }
 
 fn written_columns(record: &BatchRecord, position: usize) -> &[String] {
-    match &record.cases[position].state {
-        CaseState::Repeated(repeat) => &repeat.written,
-        CaseState::Waiting
-        | CaseState::Claimed
-        | CaseState::Created(_)
-        | CaseState::Adopted(_)
-        | CaseState::Refused(_)
-        | CaseState::Lost => &[],
-    }
+    record.cases[position].state.repeat().map_or(&[], |repeat| &repeat.written)
 }
 
 /// Returns the positions of cases by what they are recognized by.

@@ -2,26 +2,15 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use crate::testmo::ShownPage;
+use crate::testmo::{CasesOf, ShownPage};
 
-/// Newest first.
-const NEWEST_FIRST: &str = "&sort=repository_cases:id&order=desc";
 /// The most pages of one list.
 const MOST_PAGES: u64 = 1_000;
-
-/// A list in which rows are read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum List {
-    /// The cases of the project with a batch tag, as far as Testmo has this filter.
-    Tagged(String),
-    /// The cases of a folder.
-    Folder(u64),
-}
 
 /// Lists that are read one after the other.
 #[derive(Clone, Debug)]
 pub(super) struct Sweep {
-    lists: VecDeque<List>,
+    lists: VecDeque<CasesOf>,
     page: u64,
     is_unsorted: bool,
     /// How many cases the list had on the page before.
@@ -33,24 +22,20 @@ pub(super) struct Sweep {
 impl Sweep {
     /// Returns a sweep through the cases with a batch tag, and through folders.
     pub(super) fn new(tag: &str, folders: BTreeSet<u64>) -> Self {
-        let lists = [List::Tagged(tag.to_owned())].into_iter().chain(folders.into_iter().map(List::Folder));
+        let lists = [CasesOf::Tags(vec![tag.to_owned()])].into_iter().chain(folders.into_iter().map(CasesOf::Folder));
         Self { lists: lists.collect(), page: 1, is_unsorted: false, total: None, is_complete: true }
     }
 
     /// Returns what is read next: the query and the page; `None` at the end.
     pub(super) fn next(&self) -> Option<(String, u64)> {
-        let order = if self.is_unsorted { "" } else { NEWEST_FIRST };
-        let query = match self.lists.front()? {
-            List::Tagged(tag) => format!("&tags={tag}{order}"),
-            List::Folder(folder) => format!("&folder_id={folder}{order}"),
-        };
+        let query = self.lists.front()?.query(self.is_unsorted);
         Some((query, self.page))
     }
 
     /// Goes on after Testmo has refused a list: without an order, or with the next list.
     pub(super) fn refused(&mut self) {
         if self.is_unsorted {
-            self.is_complete &= matches!(self.lists.front(), Some(List::Tagged(_)));
+            self.is_complete &= matches!(self.lists.front(), Some(CasesOf::Tags(_)));
             self.next_list();
         } else {
             (self.is_unsorted, self.page) = (true, 1);
@@ -92,6 +77,7 @@ impl Sweep {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testmo::NEWEST_FIRST;
     use crate::testmo::ShownCase;
 
     fn page(ids: &[u64], next_page: Option<u64>, total: Option<u64>) -> ShownPage {

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::batch::ledger::{CaseRecord, CaseState, Change, KeptText};
+use crate::batch::ledger::{CaseRecord, Change, KeptText};
 
 /// What was done with the case of an earlier batch.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -68,7 +68,7 @@ pub struct KeptField {
 impl Repeated {
     /// Describes what was done with a case; `None` unless it stands for one of an earlier batch.
     pub(super) fn of(case: &CaseRecord) -> Option<Self> {
-        let CaseState::Repeated(repeat) = &case.state else { return None };
+        let repeat = case.state.repeat()?;
         let (change, kept_because) = match repeat.change {
             Change::Writing => return None,
             Change::Updated => (CaseChange::Updated, None),

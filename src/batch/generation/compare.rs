@@ -146,24 +146,9 @@ impl Pair<'_> {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use serde_json::value::{RawValue, to_raw_value};
 
     use super::*;
-
-    fn object(value: Value) -> Map<String, Value> {
-        value.as_object().cloned().unwrap_or_default()
-    }
-
-    /// Returns what is remembered of a case that was written, and of which Testmo's answer showed this.
-    fn remembered(written: &Value, shown: &Value) -> WrittenFields {
-        let raw = |value: &Value| -> Vec<(String, Box<RawValue>)> {
-            object(value.clone()).into_iter().map(|(column, value)| (column, to_raw_value(&value).unwrap())).collect()
-        };
-        let (written, shown) = (raw(written), raw(shown));
-        WrittenFields::of(written.iter().map(|(column, value)| (column.as_str(), &**value)), |column| {
-            shown.iter().find(|(name, _)| name == column).map(|(_, value)| &**value)
-        })
-    }
+    use crate::batch::written::fixture::{object, remembered};
 
     fn first() -> Value {
         json!({"name": "a", "folder_id": 7, "state_id": 1, "template_id": 2, "tags": ["smoke", "sqai-0123456789ab"],

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Repeat, Suspicion};
+use super::{Change, Repeat, Suspicion};
 use crate::batch::verdict::answer::FieldRefusal;
 use crate::batch::verdict::reason::Reason;
 
@@ -125,9 +125,23 @@ pub struct OpenPush {
 }
 
 impl CaseState {
-    /// Returns whether the case is in Testmo.
-    pub fn is_in_testmo(&self) -> bool {
-        matches!(self, Self::Created(_) | Self::Adopted(_))
+    /// Returns whether nothing more is sent for the case: it is in Testmo, as the batch created it or as an earlier one did.
+    pub fn is_settled(&self) -> bool {
+        match self {
+            Self::Created(_) | Self::Adopted(_) => true,
+            Self::Repeated(repeat) => repeat.change != Change::Writing,
+            Self::Waiting | Self::Claimed | Self::Refused(_) | Self::Lost => false,
+        }
+    }
+
+    /// Returns what the batch did with a case of an earlier one, if it is one.
+    pub fn repeat(&self) -> Option<&Repeat> {
+        if let Self::Repeated(repeat) = self { Some(repeat) } else { None }
+    }
+
+    /// Returns why Testmo refused the case, if it did.
+    pub fn refusal(&self) -> Option<&Refusal> {
+        if let Self::Refused(refusal) = self { Some(refusal) } else { None }
     }
 
     /// Returns whether the case was refused for its faults, so that sending it can never help.

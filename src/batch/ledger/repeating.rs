@@ -5,13 +5,12 @@ use super::{BatchRecord, CaseRecord, CaseState, Change, PreviousCase, Refusal, R
 impl CaseRecord {
     /// Returns the id of the case of an earlier batch that this one stands for, if that is known.
     pub fn repeated_id(&self) -> Option<u64> {
-        let is_repeated = matches!(self.state, CaseState::Repeated(_));
-        self.previous.as_ref().filter(|_| is_repeated).map(|previous| previous.id)
+        self.previous.as_ref().filter(|_| self.state.repeat().is_some()).map(|previous| previous.id)
     }
 
     /// Returns whether a request that writes its fields is under way, or has an unknown outcome.
     pub fn is_writing(&self) -> bool {
-        matches!(&self.state, CaseState::Repeated(repeat) if repeat.change == Change::Writing)
+        self.state.repeat().is_some_and(|repeat| repeat.change == Change::Writing)
     }
 }
 
@@ -84,6 +83,7 @@ mod tests {
         ]);
         assert_eq!((record.outcome(), record.undecided().collect::<Vec<_>>()), (None, vec![0]));
         assert_eq!(record.known_ids().collect::<Vec<_>>(), [7, 8]);
+        assert_eq!(record.cases.iter().map(|case| case.state.is_settled()).collect::<Vec<_>>(), [false, true, true]);
         assert_eq!((record.arrived().count(), record.waiting().count(), record.unclear_cases().count()), (0, 0, 0));
         record.repeats(vec![(0, previous(7), Repeat::only(Change::Updated))]);
         assert_eq!((record.outcome(), record.undecided().count()), (Some(BatchState::Delivered), 0));

@@ -56,10 +56,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-
-    fn object(value: Value) -> Map<String, Value> {
-        value.as_object().cloned().unwrap_or_default()
-    }
+    use crate::batch::written::fixture::object;
 
     #[test]
     fn results_links_and_comments_show_that_people_use_a_case() {

@@ -147,14 +147,11 @@ mod tests {
 
     use super::*;
     use crate::batch::undo::Retired;
+    use crate::batch::written::fixture::object;
 
     const TAG: &str = "sqai-0123456789ab";
     const NEVER: Times = Times { created_at: Some(5), updated_at: None };
     const EDITED: Times = Times { created_at: Some(5), updated_at: Some(9) };
-
-    fn object(value: Value) -> Map<String, Value> {
-        value.as_object().cloned().unwrap_or_default()
-    }
 
     fn written() -> WrittenFields {
         let entry = json!({"name": "a", "state_id": 1, "custom_note": "b", "tags": ["smoke", TAG]});

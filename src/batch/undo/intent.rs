@@ -81,10 +81,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-
-    fn object(value: Value) -> Map<String, Value> {
-        value.as_object().cloned().unwrap_or_default()
-    }
+    use crate::batch::written::fixture::object;
 
     #[test]
     fn what_a_row_shows_says_whether_a_request_was_carried_out() {

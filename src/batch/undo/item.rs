@@ -27,9 +27,6 @@ pub struct UndoItem {
     /// What was remembered of it before; for it to be remembered again.
     #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<ItemMemory>,
-    /// The id of the case that was created in its place, after it had been deleted.
-    #[serde(rename = "n", default, skip_serializing_if = "Option::is_none")]
-    pub new_id: Option<u64>,
 }
 
 /// What a batch did with a row.
@@ -78,7 +75,7 @@ pub struct ItemMemory {
 impl UndoItem {
     /// Returns a row with which nothing was done yet.
     pub fn waiting(position: usize, id: u64, kind: ItemKind) -> Self {
-        Self { position, id, kind, state: ItemState::Waiting, memory: None, new_id: None }
+        Self { position, id, kind, state: ItemState::Waiting, memory: None }
     }
 
     /// Returns whether something is still to be done with it.

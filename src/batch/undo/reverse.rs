@@ -68,12 +68,9 @@ mod tests {
 
     use super::*;
     use crate::batch::undo::Intent;
+    use crate::batch::written::fixture::object;
 
     const TAG: &str = "sqai-0123456789ab";
-
-    fn object(value: Value) -> Map<String, Value> {
-        value.as_object().cloned().unwrap_or_default()
-    }
 
     fn decided(written: Option<&WrittenFields>, by: Value) -> Decision {
         let setting = Setting {

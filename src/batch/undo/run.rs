@@ -184,10 +184,7 @@ mod tests {
     use super::*;
     use crate::batch::ledger::{PreviousCase, Repeat};
     use crate::batch::undo::Setting;
-
-    fn object(value: Value) -> Map<String, Value> {
-        value.as_object().cloned().unwrap_or_default()
-    }
+    use crate::batch::written::fixture::object;
 
     fn record() -> BatchRecord {
         let keys = (1..=8).map(|n| format!("TC-{n}"));

@@ -67,12 +67,9 @@ mod tests {
     use super::*;
     use crate::batch::undo::{Intent, Setting};
     use crate::batch::written::BatchMark;
+    use crate::batch::written::fixture::object;
 
     const TAG: &str = "sqai-0123456789ab";
-
-    fn object(value: Value) -> Map<String, Value> {
-        value.as_object().cloned().unwrap_or_default()
-    }
 
     /// Returns what is remembered after the batch had written the name, the note, the steps and the tags.
     fn written() -> WrittenFields {

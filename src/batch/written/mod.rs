@@ -3,6 +3,8 @@
 
 mod canonical;
 mod fields;
+#[cfg(test)]
+pub(crate) mod fixture;
 mod identity;
 mod markup;
 mod updated;

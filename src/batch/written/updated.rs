@@ -54,10 +54,7 @@ mod tests {
 
     use super::*;
     use crate::batch::written::Since;
-
-    fn object(value: Value) -> Map<String, Value> {
-        value.as_object().cloned().unwrap_or_default()
-    }
+    use crate::batch::written::fixture::object;
 
     fn first() -> WrittenFields {
         let entry = json!({"name": "a", "custom_note": "<p>x & y</p>", "custom_old": "z", "tags": ["t"]});

@@ -10,7 +10,7 @@ pub use self::entry::{Happening, HistoryEntry, LONGEST_DETAIL, MOST_CANDIDATES, 
 pub use self::fold::{COMPARED, MOST_ENTRIES, Recent, note};
 #[cfg(test)]
 pub(super) use self::prune::examine_history;
-pub(super) use self::prune::{prune_history, remove_of_tenant, remove_with_batches};
+pub(super) use self::prune::prune_history;
 pub use self::read::{EventRow, History, Holder, PushRow};
 pub(super) use self::rows::remember;
 #[cfg(test)]

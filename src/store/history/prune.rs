@@ -1,16 +1,11 @@
-//! Removes histories: with the details of their batch, with their tenant, and of what has neither a record nor an entry on
-//! the shelf once they are old.
+//! Removes histories of what has neither a record nor an entry on the shelf once they are old.
 
 use serde_json::{Value, json};
-use sqlx::{AnyConnection, AnyPool};
+use sqlx::AnyConnection;
 
 use super::super::StoreError;
 use super::super::prune::PruneRound;
 use super::super::sql::{self, Bound, Columns, Dialect, Kind};
-use crate::batch::TenantId;
-
-/// So many entries of a tenant are removed at once.
-const STEP: u32 = 500;
 
 const KEYS: [(&str, Kind); 2] = [("tenant_id", Kind::Text), ("batch_id", Kind::Text)];
 
@@ -25,18 +20,6 @@ pub(in crate::store) fn examine_history(dialect: Dialect) -> String {
          ORDER BY last_at, tenant_id, batch_id LIMIT $2 {}",
         dialect.skip_taken()
     )
-}
-
-/// Removes the histories of batches, given as rows of their keys.
-pub(in crate::store) async fn remove_with_batches(
-    conn: &mut AnyConnection,
-    batches: &[Value],
-) -> Result<(), StoreError> {
-    let rows = Dialect::of(conn).rows(&KEYS);
-    let sql = format!(
-        "DELETE FROM batch_history WHERE (tenant_id, batch_id) IN (SELECT r.tenant_id, r.batch_id FROM {rows})"
-    );
-    sql::execute(conn, sql, vec![Bound::from(batches)]).await.map(drop)
 }
 
 /// Examines the next entries of a round, and removes what is old of batches that have neither details nor an entry on the
@@ -74,17 +57,4 @@ pub(in crate::store) async fn prune_history(
         dialect.rows(&KEYS)
     );
     sql::execute(conn, sql, vec![Bound::from(over.as_slice()), Bound::Int(round.before)]).await.map(drop)
-}
-
-/// Removes the histories of a tenant in steps, so that other changes come in between.
-pub(in crate::store) async fn remove_of_tenant(writers: &AnyPool, tenant: &TenantId) -> Result<(), StoreError> {
-    loop {
-        let mut conn = writers.acquire().await?;
-        let sql = "DELETE FROM batch_history WHERE (tenant_id, batch_id, place) IN (SELECT tenant_id, batch_id, place \
-                   FROM batch_history WHERE tenant_id = $1 ORDER BY tenant_id, batch_id, place LIMIT $2)";
-        let bounds = vec![Bound::Text(tenant.as_str().to_owned()), Bound::Int(STEP.into())];
-        if sql::execute(&mut conn, sql, bounds).await? < u64::from(STEP) {
-            return Ok(());
-        }
-    }
 }

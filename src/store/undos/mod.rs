@@ -6,7 +6,7 @@ mod rows;
 use crate::batch::ledger::BatchState;
 use crate::batch::undo::{How, UndoItem, UndoKind};
 
-pub(super) use self::rows::{remove_with_batches, store};
+pub(super) use self::rows::store;
 
 /// A step of an undo, which is stored with the record of its batch: only if the record is where the step started from.
 #[derive(Clone, Debug)]

@@ -9,7 +9,6 @@ use super::UndoStep;
 use crate::batch::undo::UndoItem;
 use crate::batch::{BatchKey, json_of};
 
-const KEYS: [(&str, Kind); 2] = [("tenant_id", Kind::Text), ("batch_id", Kind::Text)];
 const ITEM: [(&str, Kind); 2] = [("at_place", Kind::Int), ("item", Kind::Text)];
 
 /// Stores a step in the transaction of `conn`.
@@ -45,20 +44,6 @@ pub(in crate::store) async fn store(
         let mut bounds = place_of(key, step.number);
         bounds.push(Bound::Int(now));
         sql::execute(conn, sql, bounds).await?;
-    }
-    Ok(())
-}
-
-/// Removes the undos of batches, given as rows of their keys.
-pub(in crate::store) async fn remove_with_batches(
-    conn: &mut AnyConnection,
-    batches: &[Value],
-) -> Result<(), StoreError> {
-    let rows = Dialect::of(conn).rows(&KEYS);
-    for table in ["undo_items", "undos"] {
-        let sql =
-            format!("DELETE FROM {table} WHERE (tenant_id, batch_id) IN (SELECT r.tenant_id, r.batch_id FROM {rows})");
-        sql::execute(conn, sql, vec![Bound::from(batches)]).await?;
     }
     Ok(())
 }

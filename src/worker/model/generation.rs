@@ -8,6 +8,7 @@ use crate::batch::ledger::PreviousCase;
 use crate::batch::message::OnRepeat;
 use crate::batch::render::mapping::Mapping;
 use crate::batch::written::{BatchMark, WrittenFields};
+use crate::testmo::CasesOf;
 
 /// What a batch does with cases that earlier batches wrote, and how far it has come.
 #[derive(Debug)]
@@ -27,7 +28,7 @@ pub(in crate::worker) struct Progress {
     /// What was written before of its cases, by position, once that was read. It has the source then.
     pub(in crate::worker) known: Option<BTreeMap<usize, KnownCase>>,
     /// The lists that are still to be read, and the page of the first one.
-    pub(in crate::worker) lists: VecDeque<List>,
+    pub(in crate::worker) lists: VecDeque<CasesOf>,
     pub(in crate::worker) page: u64,
     /// Whether Testmo refuses to sort a list.
     pub(in crate::worker) is_unsorted: bool,
@@ -46,15 +47,6 @@ pub(in crate::worker) struct KnownCase {
     pub(in crate::worker) mark: BatchMark,
     /// The batch tag of the batch that wrote it, if that is known.
     pub(in crate::worker) tag: Option<String>,
-}
-
-/// A list in which rows of cases are read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::worker) enum List {
-    /// The cases of a folder.
-    Folder(u64),
-    /// The cases of the project with one of these batch tags.
-    Tagged(Vec<String>),
 }
 
 impl Generation {

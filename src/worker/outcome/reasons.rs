@@ -32,15 +32,9 @@ pub(in crate::worker) fn what_is_missing(batch: &ActiveBatch) -> Option<String> 
         None if batch.candidates.is_empty() => format!("case {} is not found in Testmo", case.key),
         None => format!("case {} is not found in Testmo; possible matches are {:?}", case.key, batch.candidates),
     });
-    let mut refused = cases().enumerate().filter_map(|(position, case)| match &case.state {
-        CaseState::Refused(refusal) => Some((position, case.key.as_str(), refusal.said.as_slice())),
-        CaseState::Waiting
-        | CaseState::Claimed
-        | CaseState::Created(_)
-        | CaseState::Adopted(_)
-        | CaseState::Repeated(_)
-        | CaseState::Lost => None,
-    });
+    let mut refused = cases()
+        .enumerate()
+        .filter_map(|(position, case)| Some((position, case.key.as_str(), case.state.refusal()?.said.as_slice())));
     let first = refused.next();
     let refused = first.map(|first| listed(std::iter::once(first).chain(refused)));
     let parts: Vec<String> = [lost, refused].into_iter().flatten().collect();
@@ -49,15 +43,7 @@ pub(in crate::worker) fn what_is_missing(batch: &ActiveBatch) -> Option<String> 
 
 /// Returns the reason that all refused cases share, if it says more than that Testmo refused them.
 fn common_refusal(batch: &ActiveBatch) -> Option<Reason> {
-    let mut reasons = batch.record.cases.iter().filter_map(|case| match &case.state {
-        CaseState::Refused(refusal) => Some(refusal.reason),
-        CaseState::Waiting
-        | CaseState::Claimed
-        | CaseState::Created(_)
-        | CaseState::Adopted(_)
-        | CaseState::Repeated(_)
-        | CaseState::Lost => None,
-    });
+    let mut reasons = batch.record.cases.iter().filter_map(|case| Some(case.state.refusal()?.reason));
     let first = reasons.next().filter(|reason| *reason != Reason::CaseRefused)?;
     reasons.all(|reason| reason == first).then_some(first)
 }

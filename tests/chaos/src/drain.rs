@@ -126,8 +126,7 @@ async fn left(plan: &Plan, stage: &Stage, heard: &Heard) -> Result<Left, StoreEr
         let Ok(key) = batch.key() else { continue };
         let subject = batch.subject();
         let stored = stage.store.batch(&key).await?;
-        let missing =
-            |stored: &StoredBatch| stored.record.cases.iter().filter(|case| !case.state.is_in_testmo()).count();
+        let missing = |stored: &StoredBatch| stored.record.cases.len() - stored.record.arrived().count();
         let allowed = usize::from(batch.refused.is_some());
         let is_given_up = left.given_up.contains(&subject);
         let words = match stored.as_ref().map(|stored| (stored.record.state.name(), missing(stored))) {

@@ -1,9 +1,10 @@
 //! Checks updates whose answers are lost or late, or that Testmo refuses.
 
 use testmo_sim::Method;
-use testmo_sim::faults::{CutAt, Fault, PathKind, Rule};
+use testmo_sim::faults::{CommitTime, CutAt, Fault, PathKind, Rule};
 
 use super::{both, changes, count, generation, rename, row_of};
+use crate::support::broker::Broker;
 use crate::support::stage::{LeftOver, Stage};
 
 fn on_update(fault: Fault) -> Rule {
@@ -62,6 +63,21 @@ async fn an_edit_during_an_update_of_unknown_outcome_is_kept() {
     let event = stage.delivered("acme/g-2").await;
     assert_eq!(changes(&event), ["kept"]);
     assert_eq!(row_of(&acme, &event, 1).name, "mine");
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_testmo_whose_lists_come_slowly_is_written_to() {
+    let patient = [("COURIER_TESTMO__REQUEST_TIMEOUT", "10s"), ("COURIER_TESTMO__RECONCILE_DELAY_UNANSWERED", "10s")];
+    let mut stage = Stage::on(Broker::shared(), &["acme"], &patient).await;
+    let second = second_of(&mut stage, 2).await;
+    let acme = stage.account("acme");
+    let slow = Fault::Slow { ms: 2_500, commit: CommitTime::BeforeDelay };
+    acme.set_faults([Rule::always(slow).on(Method::Get, PathKind::Cases)]);
+    stage.publish(&second).await;
+    let event = stage.delivered("acme/g-2").await;
+    assert_eq!(changes(&event), ["updated"; 2]);
+    assert_eq!(count(&acme, Method::Patch), 2);
     stage.end().await;
 }
 

@@ -1,9 +1,12 @@
 //! Checks requests of an undo whose answers are lost, that Testmo refuses, or after which the command ends.
 
+use serde_json::json;
 use testmo_sim::Method;
-use testmo_sim::faults::{CutAt, Fault, PathKind, Rule};
+use testmo_sim::faults::{CommitTime, CutAt, Fault, PathKind, Rule};
 
-use super::{DEPRECATED, both, case, changes, done, remembered, run};
+use super::{DEPRECATED, both, case, changes, done, remembered, retires, run};
+use crate::support::broker::Broker;
+use crate::support::stage::Stage;
 
 fn on_update(fault: Fault) -> Rule {
     Rule::always(fault).on(Method::Patch, PathKind::Cases)
@@ -51,6 +54,22 @@ async fn an_undo_that_was_interrupted_goes_on_with_the_same_command_and_with_no_
         stage.event_of("acme/b-1").await;
         stage.end().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_testmo_whose_lists_come_slowly_is_written_to() {
+    let patient = [("COURIER_TESTMO__REQUEST_TIMEOUT", "10s"), ("COURIER_TESTMO__RECONCILE_DELAY_UNANSWERED", "10s")];
+    let mut stage = Stage::on(Broker::shared(), &["acme"], &patient).await;
+    retires(&stage, json!({"retired": {"state_id": DEPRECATED}})).await;
+    stage.start_worker();
+    stage.publish(&remembered("b-1", 2)).await;
+    stage.delivered("acme/b-1").await;
+    let slow = Fault::Slow { ms: 2_500, commit: CommitTime::BeforeDelay };
+    stage.account("acme").set_faults([Rule::always(slow).on(Method::Get, PathKind::Cases)]);
+    let undone = done(&stage, "undo", "acme/b-1", &[]);
+    assert_eq!(changes(&undone), ["retired"; 2]);
+    stage.event_of("acme/b-1").await;
+    stage.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

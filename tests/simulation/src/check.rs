@@ -185,7 +185,7 @@ impl<'a> Check<'a> {
             let account = self.plan.tenants[batch.tenant].account.to_owned();
             let cases = batch.cases.iter().enumerate();
             let arrives = |at: &usize, case: &CasePlan| match winner.is_given_up() {
-                true => record.cases.get(*at).is_some_and(|case| case.state.is_in_testmo()),
+                true => record.arrived().any(|(arrived, _)| arrived == *at),
                 false => case.fate == CaseFate::Taken && !lost.contains(at),
             };
             for (_, case) in cases.filter(|(at, case)| arrives(at, case)) {

@@ -1,5 +1,6 @@
 //! States why nothing can be compared.
 
+use crate::app::case_pages::PageError;
 use crate::app::connections::ConnectionError;
 use crate::batch::TenantId;
 use crate::store::StoreError;
@@ -40,4 +41,15 @@ pub enum CompareError {
     /// The store does not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<PageError> for CompareError {
+    fn from(error: PageError) -> Self {
+        match error {
+            PageError::Paused(why) => Self::Paused(why),
+            PageError::Failed(why) => Self::Failed(why),
+            PageError::Refused => Self::Refused,
+            PageError::Store(error) => Self::Store(error),
+        }
+    }
 }

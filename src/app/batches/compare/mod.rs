@@ -11,8 +11,9 @@ pub use self::error::CompareError;
 use self::expected::{Expected, expected};
 use self::found::Rows;
 pub use self::model::{ComparedBatch, ComparedCase, Comparison, Differences, Finding, OtherRow};
-use self::read::{PATIENCE, Reader, Reading};
+use self::read::{Reader, Reading};
 pub use self::selected::Selected;
+use crate::app::case_pages::{CasePages, PATIENCE};
 use crate::app::connections::connection;
 use crate::app::plural::counted;
 use crate::app::{AppContext, time};
@@ -36,8 +37,8 @@ pub async fn compare(context: &AppContext, selected: &Selected) -> Result<Compar
     let mut notes = notes(&expected, has_tag);
     let client = context.client()?;
     let permits = context.tenants.permits(&row.origin, PATIENCE).of_tenant(tenant);
-    let mut reader =
-        Reader { store: &context.store, client: &client, access: &access, tenant, project: row.project, permits };
+    let pages = CasePages { client: &client, access: &access, project: row.project, permits };
+    let mut reader = Reader { store: &context.store, tenant, pages };
     let (rows, reading) = read(&mut reader, selected, &expected).await?;
     if reading.has_shrunk && !rows.is_complete(&expected) {
         notes.push(

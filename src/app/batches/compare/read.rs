@@ -1,35 +1,24 @@
 //! Reads a project's cases page by page, each with a permit, and takes in what belongs to the expected cases.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use super::error::CompareError;
 use super::expected::Expected;
 use super::found::Rows;
+use crate::app::case_pages::CasePages;
 use crate::batch::TenantId;
-use crate::batch::verdict::answer::ApiError;
 use crate::batch::written::{CaseIdentity, WrittenFields};
 use crate::store::{Store, StoreError, WrittenStore};
-use crate::tenants::{AccountPermits, NoPermit};
-use crate::testmo::{Access, Client, ReadPermits, ShownPage};
+use crate::testmo::{NEWEST_FIRST, ShownPage, Shows};
 
-/// The longest pause that is waited for between two pages.
-pub(super) const PATIENCE: Duration = Duration::from_secs(90);
 /// The most pages of one list.
 const MOST_PAGES: u64 = 20_000;
-/// How often a page is requested that Testmo answers with 429, or with a failure.
-const MOST_TRIES: usize = 4;
-/// Newest first.
-const NEWEST_FIRST: &str = "&sort=repository_cases:id&order=desc";
 
 /// Reads from one project.
 pub(super) struct Reader<'a> {
     pub(super) store: &'a Store,
-    pub(super) client: &'a Client,
-    pub(super) access: &'a Access,
     pub(super) tenant: &'a TenantId,
-    pub(super) project: u64,
-    pub(super) permits: AccountPermits<'a>,
+    pub(super) pages: CasePages<'a>,
 }
 
 /// How a reading went.
@@ -66,7 +55,7 @@ impl Reader<'_> {
         let (mut reading, mut total, mut last, mut descends) = (Reading::default(), None, u64::MAX, true);
         let mut number = 1;
         for _ in 0..MOST_PAGES {
-            let page = self.page(query, number).await?;
+            let page = self.pages.page(Shows::Fields, query, number).await?;
             reading.has_shrunk |= total.is_some_and(|before| page.total.is_some_and(|now| now < before));
             total = page.total.or(total);
             let remembered = self.remembered(expected, &page).await?;
@@ -98,31 +87,4 @@ impl Reader<'_> {
         let known = self.store.written(self.tenant, &wanted).await?;
         Ok(known.into_iter().map(|known| (known.case.testmo_id, known.case.fields)).collect())
     }
-
-    /// Reads a page, again while Testmo asks for a pause or fails.
-    async fn page(&mut self, query: &str, number: u64) -> Result<ShownPage, CompareError> {
-        for tried in 1.. {
-            match self.permits.next().await {
-                Ok(()) => {}
-                Err(NoPermit::Store(error)) => return Err(error.into()),
-                Err(NoPermit::Pause(_, why)) => return Err(CompareError::Paused(why)),
-            }
-            let answered = self.client.shown_cases(self.access, self.project, query, number).await;
-            self.permits.note(answered.as_ref().err()).await?;
-            match answered {
-                Ok(page) => return Ok(page),
-                Err(ApiError::Invalid(_) | ApiError::Rejected { .. }) => return Err(CompareError::Refused),
-                Err(error) if tried == MOST_TRIES || !is_passing(&error) => {
-                    return Err(CompareError::Failed(error.to_string()));
-                }
-                Err(_) => {}
-            }
-        }
-        Err(CompareError::Endless)
-    }
-}
-
-/// Returns whether the same request may succeed a moment later.
-fn is_passing(error: &ApiError) -> bool {
-    matches!(error, ApiError::Throttled { .. } | ApiError::Server { .. } | ApiError::Broken(_) | ApiError::TimedOut)
 }

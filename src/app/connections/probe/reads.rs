@@ -8,14 +8,12 @@ use super::sent::{NO_TAG, TAG};
 use crate::batch::ledger::reconcile::Row;
 use crate::batch::render::tag::tag;
 use crate::store::StoreError;
-use crate::testmo::{CasePage, SeenField};
+use crate::testmo::{CasePage, NEWEST_FIRST, SeenField};
 
 /// The rows of a short page.
 pub(super) const SHORT: usize = 15;
 /// The most pages of a folder in which cases of earlier probes are looked for, where the tag filter does not work.
 const MOST_PAGES: u64 = 5;
-/// Newest first.
-pub(super) const NEWEST_FIRST: &str = "&sort=repository_cases:id&order=desc";
 
 /// What the reads of a probe showed.
 #[derive(Debug)]

@@ -6,13 +6,13 @@ use tokio::time::sleep;
 
 use super::ask::{Asker, Miss, Seen};
 use super::identity::{Doubt, is_marked, own};
-use super::reads::{NEWEST_FIRST, cases};
+use super::reads::cases;
 use super::sent::{MARKUP, ProbeCase, TAG, TagRule};
 use crate::batch::ledger::reconcile::Row;
 use crate::batch::verdict::answer::ApiError;
 use crate::store::StoreError;
 use crate::store::connections::LeftCase;
-use crate::testmo::{Method, Written};
+use crate::testmo::{Method, NEWEST_FIRST, Written};
 
 /// How long is waited before each look at the list for a change that it does not show yet.
 const WAITS: [Duration; 4] = [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];

@@ -6,8 +6,9 @@ use crate::batch::ledger::{Change, PreviousCase, Repeat};
 use crate::batch::written::CaseIdentity;
 use crate::batch::{BatchKey, batch_tag};
 use crate::store::StoreError;
+use crate::testmo::CasesOf;
 use crate::worker::context::WorkerContext;
-use crate::worker::model::{ActiveBatch, KnownCase, List, Progress};
+use crate::worker::model::{ActiveBatch, KnownCase, Progress};
 
 /// The most batch tags by which rows are sought that are not in their folders.
 const MOST_TAGS: usize = 20;
@@ -41,10 +42,10 @@ pub(super) async fn read_known(
         known.insert(*position, KnownCase { previous, fields: remembered.case.fields, mark, tag });
     }
     let folders: BTreeSet<u64> = known.values().map(|known| known.previous.folder).collect();
-    progress.lists = folders.into_iter().map(List::Folder).collect();
+    progress.lists = folders.into_iter().map(CasesOf::Folder).collect();
     let tags: BTreeSet<String> = known.values().filter_map(|known| known.tag.clone()).collect();
     if !known.is_empty() {
-        progress.lists.push_back(List::Tagged(tags.into_iter().chain(batch.batch_tag()).take(MOST_TAGS).collect()));
+        progress.lists.push_back(CasesOf::Tags(tags.into_iter().chain(batch.batch_tag()).take(MOST_TAGS).collect()));
     }
     progress.page = 1;
     progress.known = Some(known);

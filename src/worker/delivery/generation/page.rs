@@ -10,19 +10,17 @@ use super::super::state::Delivery;
 use super::ends::{count, done};
 use super::write::{Claimed, write};
 use crate::batch::generation::{Decision, Later, Row, decide};
-use crate::batch::ledger::{CaseState, Change, PreviousCase, Repeat};
+use crate::batch::ledger::{Change, PreviousCase, Repeat};
 use crate::batch::verdict::after_failed_read;
 use crate::batch::verdict::answer::ApiError;
 use crate::store::StoreError;
 use crate::store::ledger::Commit;
-use crate::testmo::ShownPage;
+use crate::testmo::{CasesOf, ShownPage, Shows};
 use crate::worker::context::WorkerContext;
-use crate::worker::model::{ActiveBatch, KnownCase, List, NextStep, Progress, PushFeedback};
+use crate::worker::model::{ActiveBatch, KnownCase, NextStep, Progress, PushFeedback};
 use crate::worker::outcome::commit::commit_record;
 use crate::worker::permit::check_rate_limit;
 
-/// Newest first.
-const NEWEST_FIRST: &str = "&sort=repository_cases:id&order=desc";
 /// The most pages of one list.
 const MOST_PAGES: u64 = 1_000;
 
@@ -47,21 +45,25 @@ pub(super) async fn advance_page(
         return Ok(next);
     }
     feedback.requests += 1;
-    let query = query(&list, progress.is_unsorted);
-    let read_at = Instant::now();
-    let page = match context.client.shown_cases(&connection.access, connection.project, &query, progress.page).await {
+    let query = list.query(progress.is_unsorted);
+    let page = match context
+        .client
+        .shown_cases(&connection.access, connection.project, Shows::Fields, &query, progress.page)
+        .await
+    {
         Ok(page) => page,
         Err(ApiError::Invalid(_) | ApiError::Rejected { .. }) if !progress.is_unsorted => {
             (progress.is_unsorted, progress.page) = (true, 1);
             return Ok(NextStep::NextTurn);
         }
         // A Testmo without the filter: its rows were sought in their folders.
-        Err(ApiError::Invalid(_) | ApiError::Rejected { .. }) if matches!(list, List::Tagged(_)) => {
+        Err(ApiError::Invalid(_) | ApiError::Rejected { .. }) if matches!(list, CasesOf::Tags(_)) => {
             progress.next_list();
             return Ok(NextStep::NextTurn);
         }
         Err(error) => return call_failed(context, batch, &error, after_failed_read(&error), feedback).await,
     };
+    let read_at = Instant::now();
     let claimed = decided(batch, progress, &pending, &page);
     let lowest = pending.values().map(|known| known.previous.id).min().unwrap_or(0);
     let end = write(delivery, batch, progress, claimed, read_at, feedback).await?;
@@ -81,14 +83,6 @@ fn still_written(context: &WorkerContext, batch: &ActiveBatch) -> Option<Duratio
 fn pending(batch: &ActiveBatch, progress: &Progress) -> BTreeMap<usize, KnownCase> {
     let known = progress.known.as_ref();
     batch.record.undecided().filter_map(|position| Some((position, known?.get(&position)?.clone()))).collect()
-}
-
-fn query(list: &List, is_unsorted: bool) -> String {
-    let order = if is_unsorted { "" } else { NEWEST_FIRST };
-    match list {
-        List::Folder(folder) => format!("&folder_id={folder}{order}"),
-        List::Tagged(tags) => format!("&tags={}{order}", tags.join(",")),
-    }
 }
 
 /// Goes on behind a page, unless nothing that is sought can follow.
@@ -115,15 +109,7 @@ fn decided(
         let Some(position) = positions.get(&row.id) else { continue };
         let (Some(known), Some(wanted)) = (pending.get(position), batch.wanted(*position)) else { continue };
         let shown = row.known_fields();
-        let writing = match &batch.record.cases[*position].state {
-            CaseState::Repeated(repeat) => Some(repeat.written.as_slice()),
-            CaseState::Waiting
-            | CaseState::Claimed
-            | CaseState::Created(_)
-            | CaseState::Adopted(_)
-            | CaseState::Refused(_)
-            | CaseState::Lost => None,
-        };
+        let writing = batch.record.cases[*position].state.repeat().map(|repeat| repeat.written.as_slice());
         let listed = batch.connection.fields.fields().filter(|field| field.known.required).map(|field| field.column);
         let required = listed.filter(|column| shown.contains_key(*column));
         let required = required.chain(progress.required.iter().map(String::as_str));

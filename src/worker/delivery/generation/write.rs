@@ -18,16 +18,15 @@ use crate::batch::verdict::{UpdateFailure, after_failed_update};
 use crate::batch::written::{BatchMark, Update, WrittenCase};
 use crate::store::StoreError;
 use crate::store::ledger::Commit;
-use crate::testmo::{MOST_UPDATED, ShownCase, update_body};
+use crate::testmo::{MOST_UPDATED, ShownCase, WINDOW, update_body};
 use crate::worker::context::WorkerContext;
 use crate::worker::failpoint::{self, Failpoint};
 use crate::worker::model::{ActiveBatch, KnownCase, NextStep, Progress, PushFeedback};
 use crate::worker::outcome::commit::commit_record;
 use crate::worker::permit::check_rate_limit;
 
-/// How long after a row was read a request that writes into it may begin: a person may edit it meanwhile, and Testmo has no
-/// way to notice that.
-const WINDOW: Duration = Duration::from_secs(2);
+/// How long is waited before a page is read again if no request could begin in time, as the store is slow.
+const LATE: Duration = Duration::from_secs(1);
 
 /// What was decided of the cases of a page.
 #[derive(Debug, Default)]
@@ -90,6 +89,9 @@ pub(super) async fn write(
     }
     let groups = groups(&writes, progress.is_apart);
     let (mut written, mut next) = (Written::default(), None);
+    if read_at.elapsed() >= WINDOW {
+        next = Some(NextStep::Pause(LATE));
+    }
     for group in groups {
         let is_late = read_at.elapsed() >= WINDOW;
         if next.is_none() && !is_late {

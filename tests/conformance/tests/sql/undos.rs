@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sqlx::AssertSqlSafe;
 use testmo_conformance::finished::deliver;
 use testmo_conformance::values::{DAY, connection, target, tenant};
 use testmo_courier::batch::BatchKey;
@@ -14,12 +15,13 @@ use testmo_courier::store::ledger::{Commit, RecordUpdate};
 use testmo_courier::store::undos::{UndoBegin, UndoStep};
 use testmo_courier::store::{ConnectionStore, LedgerStore, RetentionStore, WrittenStore};
 
-use crate::stores::SqlStore;
+use crate::stores::{SqlStore, connect};
 
 on_both! {
     an_undo_is_stored_step_by_step_and_goes_with_its_batch,
     a_step_of_a_record_that_has_moved_is_not_stored,
     what_was_before_is_read_by_case,
+    what_testmo_showed_of_cases_goes_with_their_tenant,
     a_case_is_forgotten_only_if_it_is_remembered_of_the_same_row,
 }
 
@@ -105,6 +107,23 @@ async fn what_was_before_is_read_by_case(f: SqlStore) {
     assert_eq!(f.store.former_values(&record.key).await.unwrap().case(5), Some(&case));
     let other: BatchKey = "acme/b-2".parse().unwrap();
     assert_eq!(f.store.former_values(&other).await.unwrap(), Former::default());
+}
+
+async fn what_testmo_showed_of_cases_goes_with_their_tenant(f: SqlStore) {
+    let mut record = begun(&f).await;
+    let (key, number) = (record.key.clone(), record.epoch);
+    record.undo_goes_on();
+    let (batch, former) = (Some(RecordUpdate { record, from_epoch: number }), Former::write([].iter()));
+    f.store.commit(Commit { batch, former: Some(former), ..Commit::default() }.into()).await.unwrap();
+    let mut conn = connect(&f.config.url).await;
+    for (removed, left) in [("other", 1), (key.tenant.as_str(), 0)] {
+        let _ = f.store.remove_tenant(&removed.parse().unwrap(), "v1", &[]).await.unwrap();
+        for table in ["former_values", "undos", "undo_items"] {
+            let sql = format!("SELECT COUNT(DISTINCT batch_id) FROM {table}");
+            let count: i64 = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut conn).await.unwrap();
+            assert_eq!(count, left, "{table} after {removed} was removed");
+        }
+    }
 }
 
 async fn a_case_is_forgotten_only_if_it_is_remembered_of_the_same_row(f: SqlStore) {
