@@ -7,13 +7,16 @@ use super::plan::{Decision, NotReplayable, Plan, operator_change};
 use crate::batch::event::{self, CaseInput, EventInput};
 use crate::batch::ledger::{BatchRecord, BatchState};
 use crate::batch::message::Places;
-use crate::batch::message::decode::decode;
 use crate::batch::restored::Restored;
 use crate::batch::{Batch, Reason, fingerprint};
+use crate::replay::batch_of;
 use crate::store::ledger::{Commit, RecordUpdate, StoredBatch};
-use crate::store::shelf::{Action, ShelfId, ShelfIdentity, Shelved};
+use crate::store::shelf::{Action, ShelfId, ShelfIdentity, ShelfState, Shelved};
 use crate::store::unfinished::Unfinished;
 use crate::store::{Store, StoreError, StoreHealth};
+
+/// The largest compressed message that is read to find its batch, in bytes when decompressed.
+const MOST_READ: usize = 64_000_000;
 
 /// Plans the discarding of entries, which can be restored for some time.
 ///
@@ -87,13 +90,14 @@ async fn stored_of(store: &Store, batch: Option<&Batch>) -> Result<Option<Stored
     }
 }
 
-/// Returns the batch whose record goes with an entry; a copy in conflict or of unknown origin has none.
+/// Returns the batch whose record goes with an entry; a copy in conflict or of unknown origin has none. A message that was
+/// replayed is the batch's own from then on, as a worker may have sent cases of it.
 pub fn own_batch(row: &Shelved) -> Option<Batch> {
     let is_own = match (&row.content.identity, row.content.reason) {
         (ShelfIdentity::Batch(..), _) | (_, Reason::Suspect | Reason::CrashLoop) => true,
-        (ShelfIdentity::Raw(..), _) => false,
+        (ShelfIdentity::Raw(..), _) => row.state == ShelfState::Parked,
     };
-    decode(&row.content.body).ok().filter(|_| is_own)
+    if is_own { batch_of(row, MOST_READ).ok() } else { None }
 }
 
 /// Returns what discarding an entry with its batch stores at `now`; nothing is stored yet.
@@ -152,6 +156,7 @@ mod tests {
     use super::super::fixture::{acme, batch, own, raw, record, stored, with_acme};
     use super::*;
     use crate::batch::ledger::{OpenPush, Target};
+    use crate::batch::message::encoding::CONTENT_ENCODING;
     use crate::store::LedgerStore;
 
     const NEVER: Restored = Restored { times: 0, latest_at: 0, until: 0, noted_at: 0 };
@@ -161,6 +166,18 @@ mod tests {
         let push = OpenPush { id: "p".into(), connection: "v".into(), batch_tag: None, committed: false };
         record.claim(&[0, 1], push, &Target { account: "https://a".into(), project: 1, folder: 1 });
         StoredBatch { lease_until: Some(lease_until), ..stored(record) }
+    }
+
+    fn replayed(row: Shelved) -> Shelved {
+        Shelved { state: ShelfState::Parked, ..row }
+    }
+
+    fn compressed(mut row: Shelved) -> Shelved {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        std::io::Write::write_all(&mut encoder, &row.content.body).unwrap();
+        row.content.body = encoder.finish().unwrap().into();
+        row.content.headers.insert(CONTENT_ENCODING.into(), "gzip".into());
+        row
     }
 
     #[test]
@@ -174,6 +191,14 @@ mod tests {
             (own(), Some(stored(record(Failed))), false),
             (raw(Reason::CrashLoop), Some(stored(record(Open))), true),
             (raw(Reason::Undeliverable), Some(stored(record(Open))), false),
+            (replayed(raw(Reason::Undeliverable)), None, true),
+            (replayed(raw(Reason::Undeliverable)), Some(stored(record(Open))), true),
+            (replayed(raw(Reason::Undeliverable)), Some(pushing(1_000)), true),
+            (replayed(raw(Reason::Undeliverable)), Some(stored(record(Failed))), false),
+            (replayed(raw(Reason::UnreadableHeaders)), Some(stored(record(Open))), true),
+            (replayed(compressed(raw(Reason::TooLarge))), Some(stored(record(Open))), true),
+            (compressed(raw(Reason::CrashLoop)), Some(stored(record(Open))), true),
+            (replayed(raw(Reason::BatchConflict)), Some(stored(other.clone())), false),
             (raw(Reason::BatchConflict), Some(stored(other)), false),
         ];
         for (row, stored, gives_up) in table {

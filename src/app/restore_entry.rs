@@ -160,6 +160,7 @@ mod tests {
     use crate::app::actor::Face;
     use crate::batch::Reason;
     use crate::batch::ledger::{BatchState, CaseState};
+    use crate::replay::at_once;
     use crate::store::audit::AuditFilter;
     use crate::store::shelf::{ShelfIdentity, Shelving};
 
@@ -212,6 +213,26 @@ mod tests {
         let actions: Vec<String> =
             store.audit(&AuditFilter::default(), 9).await.unwrap().into_iter().map(|entry| entry.action).collect();
         assert_eq!(actions, ["shelf.restore", "shelf.discard"]);
+    }
+
+    #[tokio::test]
+    async fn a_message_that_was_replayed_has_its_batch_given_up_and_opened_again_and_a_dead_copy_has_not() {
+        let (store, _dir) = with_acme().await;
+        let batch = Some(RecordUpdate { record: BatchRecord { epoch: 1, ..record(BatchState::Open) }, from_epoch: 0 });
+        store.commit(Commit { batch, ..Commit::default() }.into()).await.unwrap();
+        let id = shelved(&store, raw(Reason::Undeliverable).content).await;
+        discard(&store, id).await;
+        assert_eq!(state(&store).await, Some((BatchState::Open, 1)));
+        let restored = restore(&store, id, &anna(), None).await.unwrap();
+        assert!(!restored.is_reopened && !restored.is_parked);
+        let dead = store.shelved(id).await.unwrap().unwrap();
+        let (replay, _) = at_once(&store, &dead, 10_000).await.unwrap().unwrap();
+        assert!(store.commit(replay.into()).await.unwrap().is_done());
+        discard(&store, id).await;
+        assert_eq!(state(&store).await, Some((BatchState::Discarded, 2)));
+        let restored = restore(&store, id, &anna(), None).await.unwrap();
+        assert!(restored.is_reopened && restored.is_parked);
+        assert_eq!(state(&store).await, Some((BatchState::Open, 3)));
     }
 
     #[tokio::test]

@@ -31,12 +31,15 @@ pub fn subject(row: &Shelved, most_bytes: usize) -> Result<Subject, NotReplayabl
     if let ShelfIdentity::Batch(key, fingerprint) = &row.content.identity {
         return Ok(Subject { key: key.clone(), fingerprint: fingerprint.clone() });
     }
-    let batch = readable(row, most_bytes)?;
+    let batch = batch_of(row, most_bytes)?;
     Ok(Subject { fingerprint: fingerprint(&batch), key: batch.key })
 }
 
-/// Reads the batch of an entry.
-fn readable(row: &Shelved, most_bytes: usize) -> Result<Batch, NotReplayable> {
+/// Reads the batch of an entry, of which at most `most_bytes` are decompressed.
+///
+/// # Errors
+/// When the message cannot be decompressed, or is not a batch.
+pub fn batch_of(row: &Shelved, most_bytes: usize) -> Result<Batch, NotReplayable> {
     let encoding = Encoding::of(row.content.headers.get(CONTENT_ENCODING).map(String::as_str));
     let decompressed = match encoding.decode(&row.content.body, most_bytes) {
         Ok(decompressed) => decompressed,
@@ -138,12 +141,12 @@ mod tests {
     #[test]
     fn a_message_that_is_not_a_batch_cannot_be_replayed_and_says_why() {
         let broken = row(ShelfIdentity::Raw("h".into(), None, None), Reason::NotJson, b"{".to_vec());
-        let error = readable(&broken, 10_000).unwrap_err().to_string();
+        let error = batch_of(&broken, 10_000).unwrap_err().to_string();
         assert!(error.starts_with("the message is not a batch") && error.contains("line 1"), "{error}");
         assert_eq!(subject(&own(), 10).unwrap_err(), NotReplayable::TooLarge { bytes: message().len(), most: 10 });
         let mut other = raw(Reason::NotJson);
         other.content.headers.insert(CONTENT_ENCODING.into(), "br".into());
-        let error = readable(&other, 10_000).unwrap_err().to_string();
+        let error = batch_of(&other, 10_000).unwrap_err().to_string();
         assert!(error.contains("`br`, which is not supported"), "{error}");
     }
 
@@ -154,7 +157,7 @@ mod tests {
         let mut compressed =
             row(ShelfIdentity::Raw("h".into(), None, None), Reason::TooLarge, encoder.finish().unwrap());
         compressed.content.headers.insert(CONTENT_ENCODING.into(), "gzip".into());
-        assert_eq!(readable(&compressed, 1_000).unwrap_err(), NotReplayable::TooLargeDecompressed { most: 1_000 });
-        assert_eq!(readable(&compressed, 10_000).unwrap(), batch());
+        assert_eq!(batch_of(&compressed, 1_000).unwrap_err(), NotReplayable::TooLargeDecompressed { most: 1_000 });
+        assert_eq!(batch_of(&compressed, 10_000).unwrap(), batch());
     }
 }

@@ -8,6 +8,6 @@ mod facts;
 mod not_replayable;
 
 pub use self::at_once::at_once;
-pub use self::decision::{Subject, restart, subject};
+pub use self::decision::{Subject, batch_of, restart, subject};
 pub use self::facts::circumstances;
 pub use self::not_replayable::NotReplayable;

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use testmo_courier::batch::Reason;
-use testmo_courier::batch::ledger::{BatchRecord, BatchState};
+use testmo_courier::app::discard::{discard, own_batch};
+use testmo_courier::app::restore_entry::open_again;
+use testmo_courier::batch::ledger::{BatchRecord, BatchState, CaseState};
+use testmo_courier::batch::restored::Restored;
+use testmo_courier::batch::{Reason, fingerprint};
 use testmo_courier::store::PruneCounts;
 use testmo_courier::store::accounts::{LaneOverride, LaneSelector};
 use testmo_courier::store::actor::{Actor, Face, Role};
@@ -22,6 +25,7 @@ cases! {
     a_message_that_is_on_the_shelf_already_is_not_there_twice,
     a_record_keeps_its_earlier_fingerprints_through_claims_and_pruning,
     what_was_discarded_is_put_back_as_it_was,
+    a_message_that_was_replayed_is_given_up_and_put_back_with_its_batch,
     what_is_put_back_does_not_wait_for_a_pause_that_has_ended,
     what_was_discarded_long_ago_is_removed_before_its_batch_is_pruned,
     what_was_discarded_goes_with_its_tenant,
@@ -154,6 +158,38 @@ async fn what_was_discarded_is_put_back_as_it_was(f: &dyn Subject) {
         let change = Commit { unshelve: Some((after.id.0, after.generation)), ..Commit::default() };
         assert!(store(f, change).await);
     }
+}
+
+async fn a_message_that_was_replayed_is_given_up_and_put_back_with_its_batch(f: &dyn Subject) {
+    f.store().set_connection(&connection("v1", true)).await.unwrap();
+    let message = serde_json::json!({"schema_version": 1, "batch_id": "b", "tenant_id": "acme",
+                                     "generated_at": "2026-11-23T09:30:00Z", "cases": [{"name": "a"}, {"name": "b"}]});
+    let (identity, body) = (ShelfIdentity::Raw("h".into(), None, None), message.to_string().into_bytes());
+    let content = Shelving { reason: Reason::Undeliverable, body: body.into(), ..shelving("b", ShelvedUntil::Person) };
+    let dead = shelve(f, Shelving { identity, ..content }).await;
+    assert_eq!(own_batch(&dead), None, "a copy of unknown origin");
+    let batch = Some(fresh("b").key);
+    let (id, generation) = (dead.id, dead.generation);
+    let replay = OperatorAction { id, generation, action: Action::Replay, batch, item: None };
+    assert!(store(f, Commit { operator_action: Some(replay), ..Commit::default() }).await);
+    let row = f.shelf().await.remove(0);
+    let batch = own_batch(&row).unwrap();
+    let claim = claim_of("p", &BatchRecord::of_batch(&batch, fingerprint(&batch)));
+    let ClaimOutcome::Granted { at, .. } = f.store().claim(claim).await.unwrap() else { panic!() };
+    let stored = async || f.batch(&batch.key).await.unwrap();
+    let now = at + 11_000;
+    let decide = async |now| discard(&row, Some(&batch), Some(stored().await), &Restored::default(), now);
+    assert!(decide(at).await.is_err(), "a request may be under way");
+    let Commit { audit, .. } = discard_of(&row);
+    assert!(store(f, Commit { audit, ..decide(now).await.unwrap() }).await);
+    let record = stored().await.record;
+    assert_eq!((record.state, &record.open_push), (BatchState::Discarded, &None));
+    assert!(record.cases.iter().all(|case| case.state == CaseState::Waiting && case.unclear), "{:?}", record.cases);
+    let reopened = open_again(&batch, record);
+    assert!(store(f, Commit { batch: reopened, ..restore_of(id) }).await);
+    let after = f.shelf().await.remove(0);
+    assert_eq!((after.state, own_batch(&after)), (row.state, Some(batch.clone())));
+    assert_eq!(stored().await.record.state, BatchState::Open);
 }
 
 async fn what_is_put_back_does_not_wait_for_a_pause_that_has_ended(f: &dyn Subject) {
