@@ -12,7 +12,7 @@ use super::super::sql::{self, Bound, Dialect};
 use super::super::{StoreError, audit, discarded, former, history, outbox, undos, written};
 use super::happened::happened;
 use super::push_end::{store_ends, store_found};
-use super::read::key_of;
+use super::read::{key_of, open_of};
 use super::replayed::Replayed;
 use super::row::{BATCH_COLUMNS, BatchRow};
 use super::success::note_successes;
@@ -35,6 +35,12 @@ pub(in crate::store) async fn commit(
         };
         done.push(is_held);
         in_replay.push(replay);
+    }
+    let guarded: Vec<_> =
+        changes.iter().enumerate().filter_map(|(at, c)| Some((at, c.unless_open.as_ref()?))).collect();
+    let open = open_of(conn, guarded.iter().map(|(_, key)| *key).collect()).await?;
+    for (at, _) in guarded.into_iter().filter(|(_, key)| open.contains(*key)) {
+        done[at] = false;
     }
     let possible = changes.iter().enumerate().filter(|(at, _)| done[*at]);
     let batches: Vec<_> = possible.filter_map(|(at, c)| Some((at, c.batch.as_ref()?, c.lease))).collect();

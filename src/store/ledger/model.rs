@@ -163,6 +163,8 @@ pub struct Commit {
     pub ended: Option<PushEnded>,
     /// What goes onto the shelf.
     pub shelve: Option<Shelving>,
+    /// A batch that must not be open; if it is, nothing of the change is stored.
+    pub unless_open: Option<BatchKey>,
     /// What comes off the shelf: id and generation.
     pub unshelve: Option<(i64, i64)>,
     /// An operator's action on a row of the shelf; if it cannot be carried out, nothing of the change is stored.

@@ -9,7 +9,7 @@ use sqlx::any::AnyRow;
 use super::super::sql::{self, Bound, Columns, Dialect, Kind};
 use super::super::{StoreError, UnreadableRow};
 use super::StoredBatch;
-use crate::batch::ledger::BatchRecord;
+use crate::batch::ledger::{BatchRecord, BatchState};
 use crate::batch::{BatchId, BatchKey, TenantId};
 
 /// Batches as they are stored, and those that cannot be read.
@@ -27,8 +27,7 @@ pub(super) fn only(mut loaded: Loaded, key: &BatchKey) -> Result<Option<StoredBa
 }
 
 pub(super) async fn load(conn: &mut AnyConnection, keys: HashSet<&BatchKey>) -> Result<Loaded, StoreError> {
-    let rows: Vec<Value> =
-        keys.into_iter().map(|k| json!({"tenant": k.tenant.as_str(), "batch": k.batch.as_str()})).collect();
+    let rows = key_rows(keys);
     let sql = format!(
         "SELECT b.* FROM {} JOIN batches b ON b.tenant_id = r.tenant AND b.batch_id = r.batch WHERE b.epoch > 0",
         Dialect::of(conn).rows(&[("tenant", Kind::Text), ("batch", Kind::Text)])
@@ -43,6 +42,29 @@ pub(super) async fn load(conn: &mut AnyConnection, keys: HashSet<&BatchKey>) -> 
         }
     }
     Ok(loaded)
+}
+
+/// Returns those of some batches that are open.
+pub(super) async fn open_of(
+    conn: &mut AnyConnection,
+    keys: HashSet<&BatchKey>,
+) -> Result<HashSet<BatchKey>, StoreError> {
+    if keys.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let rows = key_rows(keys);
+    let sql = format!(
+        "SELECT b.tenant_id, b.batch_id FROM {} JOIN batches b ON b.tenant_id = r.tenant AND b.batch_id = r.batch \
+         WHERE b.epoch > 0 AND b.state = '{}'",
+        Dialect::of(conn).rows(&[("tenant", Kind::Text), ("batch", Kind::Text)]),
+        BatchState::Open.name()
+    );
+    let rows = sql::fetch(conn, sql, vec![Bound::from(rows.as_slice())]).await?;
+    rows.iter().map(key_of).collect()
+}
+
+fn key_rows(keys: HashSet<&BatchKey>) -> Vec<Value> {
+    keys.into_iter().map(|k| json!({"tenant": k.tenant.as_str(), "batch": k.batch.as_str()})).collect()
 }
 
 pub(super) fn key_of(row: &AnyRow) -> Result<BatchKey, StoreError> {

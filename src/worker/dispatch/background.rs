@@ -11,12 +11,12 @@ use tokio_util::task::TaskTracker;
 
 use super::command::DispatcherCommand;
 use super::in_flight::AckTarget;
-use crate::batch::Reason;
+use crate::batch::{BatchKey, Reason};
 use crate::guard::{Task, guarded};
 use crate::lane::QueuePosition;
 use crate::store::StoreError;
-use crate::store::ledger::Commit;
-use crate::store::shelf::ShelvedUntil;
+use crate::store::ledger::{Commit, CommitOutcome};
+use crate::store::shelf::{ShelfId, ShelvedUntil};
 use crate::worker::admission::admit::admit_or_shelve;
 use crate::worker::context::WorkerContext;
 use crate::worker::delivery::hold_back;
@@ -122,10 +122,10 @@ impl Background {
     ///
     /// A row can have been leased after the batch was shelved and before that was known here. The row is then the very
     /// one that keeps the batch. So the lease of a shelved batch is released, and a row is removed only for a finished
-    /// batch.
+    /// batch. A person may have replayed that as well before its end was known here: then the row is released.
     pub(super) fn acknowledge(&self, key: &WorkKey, targets: Vec<AckTarget>, is_shelved: bool) {
         for target in targets {
-            let context = self.context.clone();
+            let (context, batch) = (self.context.clone(), key.batch.clone());
             self.run(format!("end of {key}"), async move {
                 let acknowledged = match target {
                     AckTarget::Delivery { handle, turn: _turn, .. } => {
@@ -134,10 +134,8 @@ impl Background {
                     AckTarget::Lease { id, generation, turn: _turn } if is_shelved => {
                         context.store.release(&[(id, generation)]).await.map_err(|error| error.to_string())
                     }
-                    // A row that was shelved again is of another generation and stays.
                     AckTarget::Lease { id, generation, turn: _turn } => {
-                        let change = Commit { unshelve: Some((id.0, generation)), ..Commit::default() };
-                        context.store.commit(change.into()).await.map(drop).map_err(|error| error.to_string())
+                        remove_finished(&context, batch, (id, generation)).await.map_err(|error| error.to_string())
                     }
                 };
                 failpoint::after(Failpoint::Ack);
@@ -193,6 +191,20 @@ impl Background {
                 panicked(&context, Task::Dispatcher, &what, panic);
             }
         });
+    }
+}
+
+/// Removes a leased row of a finished batch, or releases it if its batch is open: it may be the one that continues it. A row
+/// that was shelved again is of another generation and stays.
+async fn remove_finished(
+    context: &WorkerContext,
+    batch: BatchKey,
+    (id, generation): (ShelfId, i64),
+) -> Result<(), StoreError> {
+    let change = Commit { unless_open: Some(batch), unshelve: Some((id.0, generation)), ..Commit::default() };
+    match context.store.commit(change.into()).await? {
+        CommitOutcome::Done(_) => Ok(()),
+        CommitOutcome::Fenced => context.store.release(&[(id, generation)]).await,
     }
 }
 

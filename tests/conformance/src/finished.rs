@@ -16,7 +16,25 @@ cases! {
     pruning_goes_in_steps_and_keeps_batches_that_are_shelved_open_or_lost,
     ids_that_a_reconciliation_may_still_need_are_kept,
     a_batch_that_finishes_takes_its_parked_copy_off_the_shelf_and_nothing_else,
+    a_row_is_removed_unless_its_batch_is_open,
     a_late_duplicate_check_is_due_from_the_delivery_of_its_batch_until_it_was_made,
+}
+
+async fn a_row_is_removed_unless_its_batch_is_open(f: &dyn Subject) {
+    f.store().set_connection(&connection("v1", true)).await.unwrap();
+    f.store().claim(claim_of("open", &fresh("open"))).await.unwrap();
+    deliver(f, "finished", |_| {}).await;
+    for (batch, is_removed) in [("open", false), ("finished", true), ("unknown", true)] {
+        let shelve = Some(shelving(batch, ShelvedUntil::Person));
+        f.store().commit(Commit { shelve, ..Commit::default() }.into()).await.unwrap();
+        let row = f.shelf().await.remove(0);
+        let unshelve = Some((row.id.0, row.generation));
+        let guarded = Commit { unless_open: Some(fresh(batch).key), unshelve, ..Commit::default() };
+        let outcome = f.store().commit(guarded.into()).await.unwrap();
+        assert_eq!(outcome.is_done(), is_removed, "{batch}");
+        assert_eq!(f.shelf().await.is_empty(), is_removed, "{batch}");
+        f.store().commit(Commit { unshelve, ..Commit::default() }.into()).await.unwrap();
+    }
 }
 
 /// Stores a batch that is delivered at the present time.

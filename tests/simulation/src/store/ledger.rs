@@ -127,6 +127,10 @@ impl Tables {
         {
             return CommitOutcome::Fenced;
         }
+        let is_open = |key| self.batches.get(key).is_some_and(|entry| entry.stored.record.state == BatchState::Open);
+        if change.unless_open.as_ref().is_some_and(is_open) {
+            return CommitOutcome::Fenced;
+        }
         if change.batch.as_ref().is_some_and(|revised| !self.store_batch(revised, change.lease, now)) {
             return CommitOutcome::Fenced;
         }

@@ -46,6 +46,9 @@ pub(super) fn parts_of(change: &Commit) -> String {
     if let Some(shelving) = &change.shelve {
         parts.push(format!("shelve {:?} as {} until {:?}", shelving.identity, shelving.reason, shelving.until));
     }
+    if let Some(key) = &change.unless_open {
+        parts.push(format!("unless {key} is open"));
+    }
     if let Some((id, generation)) = change.unshelve {
         parts.push(format!("unshelve {id}.{generation}"));
     }

@@ -65,6 +65,7 @@ impl Both {
         }
         if self.rng.u8(..5) == 0 {
             change.unshelve = Some((self.rng.i64(1..6), self.rng.i64(1..5)));
+            change.unless_open = self.rng.bool().then(|| self.key());
         }
         if self.rng.u8(..8) == 0 {
             let action = self.one_of(&[Action::Replay, Action::Discard]);
