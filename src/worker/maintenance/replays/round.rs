@@ -20,7 +20,7 @@ const MOST_COUNTED: u32 = 500;
 /// The most entries that are started in one round: other replays have their turn in between.
 const MOST_STARTED: u64 = 200;
 /// How many of them are started at the same time, so that their changes share transactions.
-const AT_ONCE: usize = 20;
+const AT_ONCE: usize = 50;
 /// A rate-limit pause that is longer than this keeps the batches of its account from being started.
 const LONG_PAUSE_MS: i64 = 300_000;
 /// How soon outcomes are read again that another worker may store: nothing announces them here.
