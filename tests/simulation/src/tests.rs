@@ -1,3 +1,4 @@
+mod bugs;
 mod replays;
 
 use std::collections::BTreeMap;
@@ -11,7 +12,7 @@ use testmo_courier::store::accounts::{LaneOverride, LaneSelector};
 use crate::batches::{BatchPlan, CaseFate, CasePlan};
 use crate::plan::{Action, Kind, Limits, Plan, TenantPlan};
 use crate::weather::Rates;
-use crate::{Mutation, Outcome, run, simulate, simulate_quiet};
+use crate::{Mutation, Outcome, run, simulate};
 
 /// What happened in many plans.
 struct Totals {
@@ -62,42 +63,6 @@ fn two_thousand_plans_lose_nothing_and_make_nothing_twice() {
     assert!(failed.is_empty(), "{failed:#?}\nagain: {again:?}");
     assert!(packs > 500, "only {packs} requests carried cases of several batches");
     assert!(replayed > 500, "only {replayed} entries were started by replays");
-}
-
-/// Checks the checks: a simulation that notices no bug would prove nothing.
-#[test]
-fn every_known_bug_is_noticed() {
-    for mutation in Mutation::ALL {
-        let family = if mutation == Mutation::IgnoreStops {
-            // Whether a replay goes on in vain is known only where everything else is quiet.
-            simulate_quiet
-        } else if mutation == Mutation::AdoptHeld {
-            // A batch knows its own cases without the ledger, and elsewhere no other batch has the same names.
-            alike
-        } else {
-            simulate
-        };
-        let failed = run_all(family, 1..2_001, Some(mutation), 1).failed;
-        assert!(!failed.is_empty(), "{mutation:?} went unnoticed");
-    }
-}
-
-/// Runs two batches with the same names and without a batch tag. The second is created while it is not known what became
-/// of the first.
-fn alike(seed: u64, mutation: Option<Mutation>, keeps_timeline: bool) -> Outcome {
-    let tenant = TenantPlan { batch_tag: false, ..calm().tenants.remove(0) };
-    let first = batch("b0", 100);
-    let second = BatchPlan { id: "b1".into(), at: vec![ms(1_500)], ..first.clone() };
-    let answer = |status| Action::Answer { account: "north", status };
-    let actions = vec![(ms(0), answer(Some(503))), (ms(1_000), answer(None))];
-    let plan = Plan { seed, mutation, tenants: vec![tenant], batches: vec![first, second], actions, ..calm() };
-    run::run(&plan, keeps_timeline)
-}
-
-#[test]
-fn a_batch_is_not_taken_for_an_equal_one_of_which_nothing_was_created() {
-    let Totals { failed, .. } = run_all(alike, 1..21, None, 1);
-    assert!(failed.is_empty(), "{failed:#?}");
 }
 
 #[test]
