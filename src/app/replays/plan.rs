@@ -142,13 +142,16 @@ impl<'a> Planner<'a> {
     /// Adds what matches a filter, in the order of arrival: what is on the shelf now, and nothing that comes meanwhile.
     async fn add_matching(&mut self, filter: &ShelfFilter) -> Result<(), ReplayError> {
         let Some(highest) = self.store.highest_on_shelf().await? else { return Ok(()) };
-        let mut after = None;
-        while !self.is_full() {
-            let most = u32::try_from(AT_ONCE).unwrap_or(u32::MAX);
-            let (rows, end) = self.store.shelf_heads(filter, after, most).await?;
-            let Some(end) = end else { return Ok(()) };
-            after = Some(end);
-            self.add(rows.into_iter().filter(|row| row.id <= highest).collect()).await?;
+        let (store, most) = (self.store, u32::try_from(AT_ONCE).unwrap_or(u32::MAX));
+        let (mut rows, mut end) = store.shelf_heads(filter, None, most).await?;
+        while let Some(after) = end.filter(|_| !self.is_full()) {
+            rows.retain(|row| row.id <= highest);
+            // The next ones are read while these are planned.
+            let (next, ()) = tokio::try_join!(
+                async { store.shelf_heads(filter, Some(after), most).await.map_err(ReplayError::from) },
+                self.add(rows)
+            )?;
+            (rows, end) = next;
         }
         Ok(())
     }
@@ -172,9 +175,8 @@ impl<'a> Planner<'a> {
         for tenant in keys.iter().map(|key| &key.tenant).collect::<BTreeSet<_>>() {
             self.known.read(tenant).await?;
         }
-        let records = self.store.batches_of(&keys).await?;
         let ids: Vec<ShelfId> = rows.iter().map(|row| row.id).collect();
-        let others = self.store.replays_of(&ids).await?;
+        let (records, others) = tokio::try_join!(self.store.batches_of(&keys), self.store.replays_of(&ids))?;
         let (mut items, mut parts) = (Vec::with_capacity(rows.len()), HashMap::new());
         for row in &rows {
             if self.is_full() {

@@ -47,6 +47,17 @@ pub enum NotANeedle {
     TooLong,
 }
 
+impl Needle {
+    /// Returns a text that every value has in it that matches, with its digits for an id in Testmo.
+    pub fn common_text(&self) -> String {
+        match (self.testmo_id, &self.text) {
+            (Some(id), _) => id.to_string(),
+            (None, Some(TextPart::Any(text) | TextPart::Whole(text))) => text.clone(),
+            (None, None) => String::new(),
+        }
+    }
+}
+
 impl FromStr for Needle {
     type Err = NotANeedle;
 
@@ -107,6 +118,17 @@ mod tests {
 
     fn link(id: u64, account: &str) -> Result<Needle, NotANeedle> {
         Ok(Needle { text: None, testmo_id: Some(id), account: Some(account.into()) })
+    }
+
+    #[test]
+    fn what_matches_has_the_common_text_in_it() {
+        for (typed, text) in
+            [("Sign  in", "sign in"), ("3721", "3721"), ("#0372", "372"), ("tc", "tc"), ("-1234", "-1234")]
+        {
+            assert_eq!(typed.parse::<Needle>().unwrap().common_text(), text);
+        }
+        let link: Needle = "https://acme.testmo.net/repositories/3?case_id=372".parse().unwrap();
+        assert_eq!(link.common_text(), "372");
     }
 
     #[test]

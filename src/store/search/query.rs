@@ -37,7 +37,7 @@ const SAMPLES: i64 = 60;
 /// How many characters of each of them.
 const SAMPLED: usize = 2_000;
 /// How many numbers of a file's rows one statement covers, so that none reads for long.
-const SPAN: i64 = 500_000;
+const SPAN: i64 = 200_000;
 /// How many of the newest rows of a server are read without its index: a frequent text is among them.
 const WINDOW: i64 = 2_000;
 /// The most rows that the index of a server is asked for: a text that more rows have is found by reading them in order.
@@ -49,8 +49,12 @@ pub(in crate::store) const SAMPLE: &str =
     "SELECT tenant_id, batch_id, shelf_id, lines, letters FROM search WHERE seq < $1 ORDER BY seq DESC LIMIT $2";
 
 /// Finds rows of a file by their trigrams. The rows are asked for one by one, in the order of the index.
+///
+/// Frequent words have their trigrams in most rows, each somewhere: of rows in ASCII only those are returned that have the
+/// text `$5` itself, as far as there is one. SQLite knows the case of no other letters.
 pub(in crate::store) const MATCHING: &str = "SELECT w.* FROM search_index i CROSS JOIN search w ON w.seq = i.rowid \
-    WHERE i.search_index MATCH $1 AND i.rowid < $2 AND i.rowid >= $3 ORDER BY i.rowid DESC LIMIT $4";
+    WHERE i.search_index MATCH $1 AND i.rowid < $2 AND i.rowid >= $3 \
+    AND (instr(lower(w.lines), $5) > 0 OR w.lines GLOB '*[^' || char(10) || ' -~]*') ORDER BY i.rowid DESC LIMIT $4";
 
 impl Store {
     /// Returns which parts of values this database finds.
@@ -92,11 +96,17 @@ async fn in_file(
     let samples: Vec<String> = samples.iter().map(sample).collect::<Result<_, _>>()?;
     let wanted = wanted_in_file(&query.needle, query.tenant.as_ref().map(TenantId::as_str));
     let condition = match_expression(&wanted, &samples);
+    let text = query.needle.common_text();
     let mut before = before.min(progress.next_seq);
     while before > progress.first_seq {
         let from = before.saturating_sub(SPAN);
-        let bounds =
-            vec![Bound::Text(condition.clone()), Bound::Int(before), Bound::Int(from), Bound::Int(most.into())];
+        let bounds = vec![
+            Bound::Text(condition.clone()),
+            Bound::Int(before),
+            Bound::Int(from),
+            Bound::Int(most.into()),
+            Bound::Text(text.clone()),
+        ];
         let rows = sql::fetch(conn, MATCHING, bounds).await?;
         if !rows.is_empty() {
             let rows: Vec<Candidate> = rows.iter().map(candidate).collect::<Result<_, _>>()?;

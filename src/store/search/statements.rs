@@ -35,7 +35,11 @@ pub(in crate::store) fn all(dialect: Dialect, queries: &[SearchQuery]) -> Vec<St
     if !is_server {
         let condition = text(r#"("abc" AND "bcd")"#);
         statements.push((SAMPLE.to_owned(), vec![int(9), int(60)], "INTEGER PRIMARY KEY"));
-        statements.push((MATCHING.to_owned(), vec![condition, int(9), int(1), int(50)], "VIRTUAL TABLE INDEX"));
+        statements.push((
+            MATCHING.to_owned(),
+            vec![condition, int(9), int(1), int(50), text("abcd")],
+            "VIRTUAL TABLE INDEX",
+        ));
         return statements;
     }
     for query in queries {
