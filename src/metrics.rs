@@ -15,8 +15,8 @@ use prometheus::{
 };
 
 pub use self::labels::{
-    API_KEY_EXPIRIES, BATCH_OUTCOMES, BROKER_CONNECTIONS, CASE_OUTCOMES, EVENT_PUBLISH_RESULTS, LANE_STATES,
-    OTHER_TENANTS, REPLAY_STATES, SHELF_STATES, TABLES, TENANT_CONNECTION_STATES, UNKNOWN_REASON,
+    API_KEY_EXPIRIES, BATCH_OUTCOMES, BROKER_CONNECTIONS, CASE_OUTCOMES, DROPPED_OUTCOMES, EVENT_PUBLISH_RESULTS,
+    LANE_STATES, OTHER_TENANTS, REPLAY_STATES, SHELF_STATES, TABLES, TENANT_CONNECTION_STATES, UNKNOWN_REASON,
 };
 use self::registrar::Registrar;
 use crate::batch::Reason;
@@ -52,6 +52,8 @@ pub struct Metrics {
     pub duplicate_cases: IntCounter,
     /// Created cases that an earlier batch wrote, too.
     pub repeated_cases: IntCounter,
+    /// Cases that a later generation does not have any more, by what was done with them.
+    pub dropped_cases: IntCounterVec,
     /// Ids in Testmo's responses that no new case can have.
     pub invalid_case_ids: IntCounter,
     /// Created cases that Testmo's response shows differently than they were sent, by field.
@@ -124,6 +126,7 @@ impl Metrics {
             cases: register.counters(help::CASES, "outcome")?,
             duplicate_cases: register.counter(help::DUPLICATE_CASES)?,
             repeated_cases: register.counter(help::REPEATED_CASES)?,
+            dropped_cases: register.counters(help::DROPPED_CASES, "outcome")?,
             invalid_case_ids: register.counter(help::INVALID_CASE_IDS)?,
             response_differences: register.counters(help::RESPONSE_DIFFERENCES, "field")?,
             unordered_lists: register.counter(help::UNORDERED_LISTS)?,
@@ -158,10 +161,11 @@ impl Metrics {
 
     fn show_zeros(&self) -> Result<(), prometheus::Error> {
         let reasons: Vec<&str> = Reason::ALL.iter().map(|reason| reason.code()).collect();
-        let counters: [(&IntCounterVec, &[&str]); 7] = [
+        let counters: [(&IntCounterVec, &[&str]); 8] = [
             (&self.batches, &BATCH_OUTCOMES),
             (&self.batches_shelved, &reasons),
             (&self.cases, &CASE_OUTCOMES),
+            (&self.dropped_cases, &DROPPED_OUTCOMES),
             (&self.response_differences, &ResponseDifference::PARTS),
             (&self.create_requests, &ApiError::CLASSES),
             (&self.event_publishes, &EVENT_PUBLISH_RESULTS),

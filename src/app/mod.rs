@@ -27,6 +27,7 @@ pub mod messages;
 pub mod plan;
 pub mod plural;
 pub mod replays;
+mod request_time;
 pub mod restore;
 pub mod restore_entry;
 pub mod shelf;

@@ -49,6 +49,10 @@ pub struct BatchMessage {
     /// the tenant's mapping decides, and by default they are created again. docs/generations.md explains the choices.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_repeat: Option<OnRepeat>,
+    /// The `batch_id` of an earlier batch of the tenant: the cases of this batch stand for those of it with the same
+    /// `external_id`, whatever its `source.key` was. Without `on_repeat`, `update` counts then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<BatchIdText>,
     /// The test cases, in the order in which they are created in Testmo.
     #[schemars(extend("minItems" = 1, "maxItems" = MAX_CASES))]
     pub cases: Vec<BatchCase>,
@@ -304,6 +308,7 @@ pub fn batch_example() -> BatchMessage {
         folder_path: Some(vec![Line("Checkout".into()), Line("Payment".into())]),
         folder_id: None,
         on_repeat: None,
+        replaces: None,
         format: Some(TextFormat::Markdown),
         cases: vec![by_steps, by_gherkin],
     }

@@ -38,6 +38,11 @@ pub(super) const REPEATED_CASES: Series = (
     "Test cases created although an earlier batch created one with the same source key and external id in the same \
      project, as far as content.remember goes back.",
 );
+pub(super) const DROPPED_CASES: Series = (
+    "dropped_cases_total",
+    "Test cases that a later generation does not have any more, by what was done with them: kept ones were edited or used by \
+     people, left ones are left by the mapping.",
+);
 pub(super) const INVALID_CASE_IDS: Series = (
     "invalid_case_ids_total",
     "Ids in Testmo's responses that no new test case can have: 0, above 2^53, or held by another case. The \

@@ -12,7 +12,7 @@ use super::sql::Dialect;
 /// One migration: its version, what it does, and its script.
 type Step = (i64, &'static str, &'static str);
 
-const SQLITE: [Step; 32] = [
+const SQLITE: [Step; 33] = [
     (1, "tables", include_str!("migrations/sqlite/01_tables.sql")),
     (2, "pruning", include_str!("migrations/sqlite/02_pruning.sql")),
     (3, "account_throttle", include_str!("migrations/sqlite/03_account_throttle.sql")),
@@ -45,9 +45,10 @@ const SQLITE: [Step; 32] = [
     (34, "lists", include_str!("migrations/sqlite/34_lists.sql")),
     (36, "generations", include_str!("migrations/sqlite/36_generations.sql")),
     (37, "undos", include_str!("migrations/sqlite/37_undos.sql")),
+    (38, "replacements", include_str!("migrations/sqlite/38_replacements.sql")),
 ];
 
-const POSTGRES: [Step; 31] = [
+const POSTGRES: [Step; 32] = [
     (1, "tables", include_str!("migrations/postgres/01_tables.sql")),
     (2, "pruning", include_str!("migrations/postgres/02_pruning.sql")),
     (3, "account_throttle", include_str!("migrations/postgres/03_account_throttle.sql")),
@@ -79,6 +80,7 @@ const POSTGRES: [Step; 31] = [
     (34, "lists", include_str!("migrations/postgres/34_lists.sql")),
     (36, "generations", include_str!("migrations/postgres/36_generations.sql")),
     (37, "undos", include_str!("migrations/postgres/37_undos.sql")),
+    (38, "replacements", include_str!("migrations/postgres/38_replacements.sql")),
 ];
 
 fn steps(dialect: Dialect) -> &'static [Step] {

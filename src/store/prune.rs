@@ -200,7 +200,7 @@ async fn prune_batches(
     }
     let rows = dialect.rows(&[("tenant_id", Kind::Text), ("batch_id", Kind::Text)]);
     let sql = format!(
-        "UPDATE batches SET cases = '[]', targets = '[]', epoch = epoch + 1, pruned_at = $2 FROM {rows} \
+        "UPDATE batches SET cases = '[]', targets = '[]', dropped = NULL, epoch = epoch + 1, pruned_at = $2 FROM {rows} \
          WHERE batches.tenant_id = r.tenant_id AND batches.batch_id = r.batch_id"
     );
     sql::execute(conn, sql, vec![Bound::from(batches.as_slice()), Bound::Int(now)]).await?;

@@ -1,6 +1,8 @@
 //! Asks for lists in the order that suits reading, and in Testmo's own order where Testmo refuses that one: not every
 //! instance is known to have each `sort` and filter.
 
+use std::collections::BTreeSet;
+
 use serde::de::DeserializeOwned;
 
 use super::client::Client;
@@ -27,6 +29,9 @@ impl Client {
 /// Has cases listed newest first.
 pub const NEWEST_FIRST: &str = "&sort=repository_cases:id&order=desc";
 
+/// The most tags in one request.
+const MOST_TAGS: usize = 20;
+
 /// The cases of a project that are listed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CasesOf {
@@ -37,6 +42,14 @@ pub enum CasesOf {
 }
 
 impl CasesOf {
+    /// Returns the lists in which cases are sought that were written into folders, by batches with tags: the tags find those that
+    /// people moved.
+    pub fn sought(folders: BTreeSet<u64>, tags: impl Iterator<Item = String>) -> impl Iterator<Item = Self> {
+        let tags: Vec<String> = tags.take(MOST_TAGS).collect();
+        let tagged = (!tags.is_empty()).then_some(Self::Tags(tags));
+        folders.into_iter().map(Self::Folder).chain(tagged)
+    }
+
     /// Returns what is added to a request that lists them, newest first or in Testmo's own order.
     pub fn query(&self, is_unsorted: bool) -> String {
         let order = if is_unsorted { "" } else { NEWEST_FIRST };

@@ -61,8 +61,12 @@ async fn touched(mut stage: Stage, filter: TagsFilter) {
     stage.start_worker();
     stage.publish(&remembered("b-1", 7)).await;
     stage.delivered("acme/b-1").await;
-    // Not remembered, as it has no source.
-    stage.publish(&batch("acme", "b-2", 120)).await;
+    // Not remembered, as its cases have no external ids.
+    let mut nameless = batch("acme", "b-2", 120);
+    for case in nameless["cases"].as_array_mut().expect("cases") {
+        case.as_object_mut().expect("a case").remove("external_id");
+    }
+    stage.publish(&nameless).await;
     stage.delivered("acme/b-2").await;
     assert_eq!(findings(&as_json(&stage, "acme/b-1"), "b-1"), ["once"; 7]);
 

@@ -11,7 +11,7 @@ use testmo_courier::account::Throttle;
 use testmo_courier::amqp::{Intake, Publisher, Subscription};
 use testmo_courier::batch::render::kinds::FieldKinds;
 use testmo_courier::batch::restored::Restored;
-use testmo_courier::batch::written::CaseIdentity;
+use testmo_courier::batch::written::{CaseIdentity, SourceId};
 use testmo_courier::batch::{BatchKey, Reason, TenantId};
 use testmo_courier::clock::Clock;
 use testmo_courier::config::{Sources, load};
@@ -186,7 +186,17 @@ impl WrittenStore for Storeless {
         Ok(Vec::new())
     }
 
-    async fn claim_source(&self, _: &SourceClaim) -> Result<SourceOutcome, StoreError> {
+    async fn written_of_source(
+        &self,
+        _: &TenantId,
+        _: SourceId,
+        _: Option<CaseIdentity>,
+        _: u32,
+    ) -> Result<Vec<Remembered>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn claim_sources(&self, _: &SourceClaim) -> Result<SourceOutcome, StoreError> {
         Ok(SourceOutcome::Granted { latest_at: None })
     }
 

@@ -47,6 +47,7 @@ impl Party {
                 Reason::RetriesExhausted
                 | Reason::EarlierGeneration
                 | Reason::ExistsAlready
+                | Reason::ReplacedUnknown
                 | Reason::UnclearInTestmo
                 | Reason::RejectedUnclear
                 | Reason::UnclearElsewhere

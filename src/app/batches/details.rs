@@ -1,7 +1,9 @@
 //! Reads everything that is known of one batch.
 
 use crate::app::shelf::Pauses;
-use crate::batch::ledger::{BatchRecord, BatchState, CaseRecord, CaseState, Change, KeptText, Repeat};
+use crate::batch::ledger::{
+    BatchRecord, BatchState, CaseRecord, CaseState, Change, DropChange, DroppedCase, KeptText, Repeat,
+};
 use crate::batch::{BatchKey, Reason, batch_tag};
 use crate::store::audit::{AuditFilter, AuditRow};
 use crate::store::history::History;
@@ -99,6 +101,21 @@ impl BatchDetails {
             CaseState::Refused(_) => "refused",
             CaseState::Repeated(ref repeat) => repeat.change.word(),
             CaseState::Waiting | CaseState::Claimed | CaseState::Lost => "unclear",
+        }
+    }
+
+    /// Returns what was done with a case that the batch does not have, and why.
+    pub fn removal(case: &DroppedCase) -> &'static str {
+        match case.change {
+            DropChange::Edited => "kept: edited by a person",
+            DropChange::Used => "kept: used by people",
+            DropChange::Unreadable => "kept: a required field cannot be read",
+            DropChange::Writing
+            | DropChange::Retired
+            | DropChange::Deleted
+            | DropChange::Left
+            | DropChange::Refused
+            | DropChange::NotFound => case.change.word(),
         }
     }
 

@@ -16,11 +16,11 @@ use super::plan::PlannedEntry;
 use crate::batch::event::{self, CaseInput, EventInput};
 use crate::batch::ledger::reconcile::Row;
 use crate::batch::ledger::{BatchState, CaseState, Standing, Target};
+use crate::batch::message::Places;
 use crate::batch::message::decode::decode;
-use crate::batch::message::{Places, key_by_position};
 use crate::batch::render::render;
 use crate::batch::verdict::answer::ApiError;
-use crate::batch::written::{BatchMark, CaseIdentity, WrittenCase, WrittenFields};
+use crate::batch::written::{BatchMark, WrittenCase, WrittenFields, identities_of, source_name};
 use crate::batch::{Batch, batch_tag, fingerprint};
 use crate::store::audit::{AuditAction, AuditEntry, AuditSubject};
 use crate::store::connections::ConnectionRow;
@@ -301,20 +301,21 @@ impl Found {
         let Some(mapping) = &self.connection.resolved else { return Vec::new() };
         let rendered = render(&self.batch, mapping, &self.connection.fields);
         let record = &self.stored.record;
+        let own = source_name(self.batch.source.key.as_deref(), &self.batch.key.batch);
         let case = |(at, id): &(usize, u64)| {
             let target = record.targets.get(record.cases[*at].target)?;
-            let entry = rendered.get(*at)?;
-            let own_id = Some(entry.key.as_str()).filter(|key| *key != key_by_position(*at));
-            let source = self.batch.source.key.as_deref();
-            Some(WrittenCase {
-                identity: CaseIdentity::of(target, &self.batch.key.tenant, source, own_id)?,
-                testmo_id: *id,
+            let fields = WrittenFields::of_entry(&rendered.get(*at)?.entry, target.folder);
+            let id = *id;
+            let case = move |identity| WrittenCase {
+                identity,
+                testmo_id: id,
                 folder: target.folder,
                 batch: BatchMark::of(&self.batch.key, record.first_seen_at),
-                fields: WrittenFields::of_entry(&entry.entry, target.folder),
-            })
+                fields: fields.clone(),
+            };
+            Some(identities_of(record, Some(&own), *at).into_iter().map(case))
         };
-        adopted.iter().filter_map(case).collect()
+        adopted.iter().filter_map(case).flatten().collect()
     }
 
     fn audit(&self, decisions: &Decisions, actor: &Actor) -> AuditEntry {

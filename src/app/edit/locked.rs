@@ -99,6 +99,9 @@ pub(super) fn check(
         let place = first_change("/source").unwrap_or_else(|| "/source".into());
         return Err(locked(&place, why("the source stays as it is")));
     }
+    if record.has_locks() && before.replaces != after.replaces {
+        return Err(locked("/replaces", why("the batch that is replaced stays the same one")));
+    }
     if before.folder != after.folder {
         let is_path = before_json.get("folder_path") != after_json.get("folder_path");
         return Err(locked(if is_path { "/folder_path" } else { "/folder_id" }, why("the folder stays as it is")));

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use serde_json::{Map, Value};
 
 /// The keys of a message that are not keys of a case.
-const KEYS_OF_MESSAGE: [&str; 10] = [
+const KEYS_OF_MESSAGE: [&str; 11] = [
     "schema_version",
     "batch_id",
     "tenant_id",
@@ -15,6 +15,7 @@ const KEYS_OF_MESSAGE: [&str; 10] = [
     "folder_id",
     "format",
     "on_repeat",
+    "replaces",
     "cases",
 ];
 

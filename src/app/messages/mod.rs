@@ -2,7 +2,9 @@
 
 mod message;
 mod outcomes;
+pub mod plan;
 pub mod preview;
+mod preview_error;
 mod publish;
 mod tenant_check;
 mod written_before;

@@ -7,17 +7,19 @@ use serde::Serialize;
 use super::super::connections::{ConnectionRow, names};
 use super::super::context::AppContext;
 use super::message::Finding;
+use super::plan::{GenerationPlan, Planned, Planning, plan};
+pub use super::preview_error::PreviewError;
 use crate::batch::message::decode::decode;
 use crate::batch::message::lint::folder_slashes;
-use crate::batch::message::{Case, Places, RequestedFolder};
+use crate::batch::message::{Places, RequestedFolder};
 use crate::batch::render::check::check;
 pub use crate::batch::render::preview::{CasePreview, RequestSize};
 use crate::batch::render::preview::{preview as preview_cases, requests};
-use crate::batch::{Batch, Fault, RenderedCase, TenantId};
+use crate::batch::{Batch, Fault, RenderedCase};
+use crate::store::AccountStore;
 use crate::store::accounts::{Pause, Permit};
-use crate::store::{AccountStore, StoreError};
 use crate::tenants::{descend, lies_under, other_folders, path_of};
-use crate::testmo::{AnyNumber, Folder, NoClient};
+use crate::testmo::{Access, AnyNumber, Folder};
 
 /// What a batch would become.
 #[derive(Debug)]
@@ -34,6 +36,8 @@ pub struct Preview {
     pub folders: Vec<FolderPreview>,
     /// The create requests.
     pub requests: Vec<RequestSize>,
+    /// What it would do with cases that earlier batches wrote, if that was read.
+    pub plan: Option<GenerationPlan>,
     /// The cases that would be sent, each with its position from 1.
     pub cases: Vec<(usize, CasePreview)>,
     /// The cases that would be refused for their faults.
@@ -60,48 +64,6 @@ pub struct FolderPreview {
     pub folder: String,
     /// The positions of its cases, from 1.
     pub cases: Vec<usize>,
-}
-
-/// Why a preview cannot be made.
-#[derive(Debug, thiserror::Error)]
-pub enum PreviewError {
-    /// The connection was never verified with this mapping.
-    #[error("the names in the mapping are not resolved yet")]
-    NamesUnknown(TenantId),
-    /// The API key cannot be used.
-    #[error("{why}")]
-    NoAccess {
-        /// The tenant.
-        tenant: TenantId,
-        /// Why.
-        why: String,
-    },
-    /// The account is paused.
-    #[error("requests to this Testmo account are paused")]
-    Paused {
-        /// The seconds that are left of the pause.
-        seconds: u64,
-    },
-    /// Testmo does not list the folders.
-    #[error("the folders cannot be read: {error}")]
-    Folders {
-        /// The tenant.
-        tenant: TenantId,
-        /// Why.
-        error: String,
-    },
-    /// The batch has no case at the position that was asked for.
-    #[error("the batch has no case at this position")]
-    NoSuchCase {
-        /// How many cases it has.
-        cases: usize,
-    },
-    /// Testmo cannot be asked.
-    #[error(transparent)]
-    Client(#[from] NoClient),
-    /// The store does not answer.
-    #[error(transparent)]
-    Store(#[from] StoreError),
 }
 
 /// What is to be shown.
@@ -134,19 +96,34 @@ pub async fn preview(input: PreviewInput, online: Option<&AppContext>) -> Result
     let PreviewInput { row, batch, case, limits: (max_cases, max_bytes) } = input;
     let Some(mapping) = row.resolved.clone() else { return Err(PreviewError::NamesUnknown(row.tenant)) };
     let all = preview_cases(&batch, &mapping, &row.fields);
-    let is_sent = |(case, _): &(&Case, _)| case.faulty.is_none();
-    let sent: Vec<RenderedCase> =
-        batch.cases.iter().zip(&all).filter(is_sent).map(|(_, preview)| preview.sent.clone()).collect();
-    let there = match online {
-        Some(context) => Some(folders(&row, context).await?),
-        None => None,
+    let rendered: Vec<RenderedCase> = all.iter().map(|preview| preview.sent.clone()).collect();
+    let (there, plan) = match online {
+        Some(context) => {
+            let access = access(&row, context)?;
+            let there = folders(&row, context, &access).await?;
+            let of_cases = case_folders(&row, &batch, &there);
+            let (batch, mapping, rendered, folders) = (&batch, &mapping, &rendered[..], &of_cases[..]);
+            let plan =
+                plan(Planning { context, row: &row, access: &access, mapping, batch, rendered, folders }).await?;
+            (Some(there), plan)
+        }
+        None => (None, None),
     };
+    // Only new cases are created.
+    let is_new = |at: usize| {
+        let planned = plan.as_ref().and_then(|plan| plan.cases.iter().find(|case| case.position == at + 1));
+        planned.is_none_or(|case| case.what == Planned::New)
+    };
+    let cases = batch.cases.iter().zip(rendered).enumerate();
+    let sent = cases.filter(|(at, (case, _))| case.faulty.is_none() && is_new(*at));
+    let sent: Vec<RenderedCase> = sent.map(|(_, (_, rendered))| rendered).collect();
     let slashes = folder_slashes(&batch).into_iter().map(|finding| finding.to_string());
     Ok(Preview {
         notes: notes(&row, &batch).into_iter().chain(slashes).collect(),
         findings: check(&batch, &mapping, &row.fields),
         folders: folders_of(&row, &batch, there.as_deref()),
         requests: requests(row.folder, &sent, max_cases, max_bytes),
+        plan,
         cases: sent_cases(&batch, all, case)?,
         faulty: faulty_cases(&batch, case),
         row,
@@ -154,15 +131,32 @@ pub async fn preview(input: PreviewInput, online: Option<&AppContext>) -> Result
     })
 }
 
-async fn folders(row: &ConnectionRow, context: &AppContext) -> Result<Vec<Folder>, PreviewError> {
+fn access(row: &ConnectionRow, context: &AppContext) -> Result<Access, PreviewError> {
+    context.tenants.access(row).map_err(|(_, why)| PreviewError::NoAccess { tenant: row.tenant.clone(), why })
+}
+
+async fn folders(row: &ConnectionRow, context: &AppContext, access: &Access) -> Result<Vec<Folder>, PreviewError> {
     let tenant = || row.tenant.clone();
-    let access = context.tenants.access(row);
-    let access = access.map_err(|(_, why)| PreviewError::NoAccess { tenant: tenant(), why })?;
     if let Permit::Wait(Pause { wait, .. }) = context.store.permit(&row.origin, None, Duration::ZERO).await? {
         return Err(PreviewError::Paused { seconds: wait.as_secs() + 1 });
     }
-    let listed = context.client()?.folders(&access, row.project, &mut AnyNumber).await;
+    let listed = context.client()?.folders(access, row.project, &mut AnyNumber).await;
     listed.map_err(|error| PreviewError::Folders { tenant: tenant(), error: error.failure().to_string() })
+}
+
+/// Returns the folder of each case; `None` for one that does not exist yet.
+fn case_folders(row: &ConnectionRow, batch: &Batch, there: &[Folder]) -> Vec<Option<u64>> {
+    let places = Places::of(batch);
+    let folder = |requested: &RequestedFolder| match requested {
+        RequestedFolder::Tenant => Some(row.folder),
+        RequestedFolder::Id(id) => Some(*id),
+        RequestedFolder::Path(names) => match descend(there, row.folder, names) {
+            (reached, []) => Some(reached),
+            (_, [..]) => None,
+        },
+    };
+    let of_places: Vec<Option<u64>> = places.requested().iter().map(folder).collect();
+    (0..batch.cases.len()).map(|at| of_places[places.of_case(at)]).collect()
 }
 
 /// Returns the cases that would be sent, or the one at a position if that one would be.

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use crate::app::request_time::FIRST_GUESS_MS;
 use crate::batch::replay::Window;
 
 /// The most cases in one create request.
 const MOST_IN_REQUEST: u64 = 100;
-/// The assumed time of a request to an account of which none is known, in milliseconds.
-const FIRST_GUESS_MS: u64 = 200;
 
 /// What is tried of one part.
 #[derive(Clone, Debug, Default)]

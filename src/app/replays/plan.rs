@@ -12,6 +12,7 @@ use super::estimate::{PartSize, Speed, estimate};
 use super::facts::Known;
 use super::store::PlanStore;
 use super::summary::{Counts, PlanSummary};
+use crate::app::request_time::median;
 use crate::batch::cause::CauseId;
 use crate::batch::replay::{Forecast, ItemOutcome, NotYet};
 use crate::batch::{BatchKey, TenantId};
@@ -376,11 +377,6 @@ impl<'a> Planner<'a> {
 
 fn impossible(why: String) -> Expected {
     Expected { forecast: Forecast::Impossible, detail: Some(why), cases: 0, tenant: None, account: None }
-}
-
-fn median(mut times: Vec<i64>) -> Option<u64> {
-    times.sort_unstable();
-    times.get(times.len() / 2).and_then(|ms| u64::try_from(*ms).ok())
 }
 
 /// Says why a batch cannot be sent yet.

@@ -168,6 +168,9 @@ fn of_reason(reason: Reason, names: &Names<'_>) -> Vec<Option<ShelfCommand>> {
             names.choose("create", "creates all of them again"),
             names.give_up(),
         ],
+        Reason::ReplacedUnknown => {
+            vec![names.replay("tries again once the earlier batch is delivered"), names.give_up()]
+        }
         Reason::RetriesExhausted => vec![names.retry(), names.give_up()],
         Reason::UnclearInTestmo | Reason::RejectedUnclear => vec![
             names.candidates(names.each(

@@ -242,6 +242,10 @@ fn sentences(reason: Reason) -> &'static str {
             "These test cases are in your Testmo already, from an earlier generation. Please let us know whether the existing \
              ones are to be updated, left as they are, or created again."
         }
+        Reason::ReplacedUnknown => {
+            "These test cases are a new version of earlier ones that we cannot find. The cause is on our side. We correct it and \
+             send them to your Testmo; you do not have to do anything."
+        }
         Reason::Paused => {
             "We have paused the delivery of your test cases. They are sent automatically when the pause ends; you do not have \
              to do anything."

@@ -2,7 +2,7 @@
 
 use super::error::UndoError;
 use crate::app::case_pages::{CasePages, PageError};
-use crate::batch::verdict::answer::ApiError;
+use crate::batch::verdict::answer::{ApiError, CreateResult};
 use crate::tenants::NoPermit;
 use crate::testmo::{ReadPermits, ShownCase, ShownPage, Shows};
 
@@ -47,6 +47,17 @@ impl Caller<'_> {
     /// When the store does not answer.
     pub(super) async fn set(&mut self, body: String) -> Result<Result<Vec<ShownCase>, ApiError>, UndoError> {
         let answered = self.pages.client.update_cases(self.pages.access, self.pages.project, body).await;
+        self.pages.permits.note(answered.as_ref().err()).await?;
+        Ok(answered)
+    }
+
+    /// Creates a number of cases, once, and returns their ids in order; the permit has been taken.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub(super) async fn create(&mut self, body: String, cases: usize) -> Result<CreateResult, UndoError> {
+        let (client, access, project) = (self.pages.client, self.pages.access, self.pages.project);
+        let answered = client.create_cases(access, project, body, vec![false; cases]).await.end;
         self.pages.permits.note(answered.as_ref().err()).await?;
         Ok(answered)
     }

@@ -17,7 +17,10 @@ pub(super) async fn empty_folders(caller: &mut Caller<'_>, subject: &Subject, un
     if undo.kind == UndoKind::Restore {
         return Vec::new();
     }
-    let changed = undo.items.iter().filter(|item| item.done().is_some() && item.kind != ItemKind::Updated);
+    let changed = undo
+        .items
+        .iter()
+        .filter(|item| item.done().is_some() && !matches!(item.kind, ItemKind::Updated | ItemKind::Dropped));
     let folders: BTreeSet<u64> = changed.filter_map(|item| Some(subject.target(item)?.folder)).collect();
     let folders: Vec<u64> = folders.into_iter().filter(|id| *id != subject.connection.folder).take(MOST).collect();
     let mut without_cases = Vec::new();

@@ -73,6 +73,11 @@ impl<'a> Journal<'a> {
         self.store(lease, Extra::default()).await
     }
 
+    /// Notes that a request of which nothing is found may still be carried out: a check finds its rows later.
+    pub(super) fn rows_may_appear(&mut self) {
+        self.record.late_since.get_or_insert(self.store.now());
+    }
+
     /// Stores what the undo has come to, if that is anything. Nobody else changes the batch for `lease`.
     ///
     /// # Errors
@@ -93,7 +98,11 @@ impl<'a> Journal<'a> {
         let now = self.store.now();
         match self.undo.kind {
             UndoKind::Undo => self.record.undo_goes_on(),
-            UndoKind::Restore => self.record.undo_undone(self.undo.before, now),
+            UndoKind::Restore => {
+                let created = self.undo.items.iter().filter_map(|item| Some((item.position, item.new_id?)));
+                self.record.created_again(created);
+                self.record.undo_undone(self.undo.before, now);
+            }
             UndoKind::Duplicates => {
                 let gone: Vec<u64> = self
                     .undo
@@ -148,16 +157,18 @@ impl<'a> Journal<'a> {
     fn remember(&mut self, place: usize, written: &mut Vec<WrittenCase>, forgotten: &mut Vec<(CaseIdentity, u64)>) {
         let item = &mut self.undo.items[place];
         if self.undo.kind == UndoKind::Restore {
-            written.extend(item.memory.as_ref().and_then(ItemMemory::case));
+            let case = |case: WrittenCase| WrittenCase { testmo_id: item.new_id.unwrap_or(case.testmo_id), ..case };
+            written.extend(item.memory.iter().filter_map(ItemMemory::case).map(case));
             return;
         }
-        let now = self.subject.remembered(item).filter(|case| case.testmo_id == item.id);
-        let Some(now) = now else { return };
-        item.memory = Some(ItemMemory::of(now));
-        match item.kind {
-            ItemKind::Created => forgotten.push((now.identity, item.id)),
-            ItemKind::Updated => written.extend(self.subject.remembered_before(item)),
-            ItemKind::Duplicate => {}
+        let subject = self.subject;
+        for now in subject.memories(item).iter().filter(|case| case.testmo_id == item.id) {
+            item.memory.push(ItemMemory::of(now));
+            match item.kind {
+                ItemKind::Created => forgotten.push((now.identity, item.id)),
+                ItemKind::Updated | ItemKind::Dropped => written.extend(subject.remembered_before(item, now)),
+                ItemKind::Duplicate => {}
+            }
         }
     }
 }

@@ -5,9 +5,10 @@ mod error;
 mod folders;
 mod journal;
 mod plan;
+mod recreate;
 mod requests;
 mod run;
-mod source;
+mod sources;
 mod subject;
 mod sweep;
 
@@ -20,7 +21,7 @@ use self::plan::caller;
 pub use self::plan::{Plan, plan};
 pub use self::run::Interrupted;
 use self::run::{Pacing, Run};
-use self::source::Source;
+use self::sources::Sources;
 use crate::app::AppContext;
 use crate::app::actor::{Actor, Role, require};
 use crate::app::batches::source_key::source_of;
@@ -52,20 +53,23 @@ pub async fn carry_out(context: &AppContext, plan: Plan, actor: &Actor, because:
         return Err(UndoError::NoReason);
     }
     let (store, pacing) = (&context.store, Pacing::of(&context.config.testmo));
-    let source = match plan.subject.source.filter(|_| plan.undo.kind != UndoKind::Duplicates) {
-        Some(source) => Some(Source::of(store, source, &plan.key).await?.map_err(UndoError::SourceBusy)?),
-        None => None,
+    let sources = match plan.undo.kind {
+        UndoKind::Undo | UndoKind::Restore if !plan.subject.sources.is_empty() => {
+            let claimed = Sources::of(store, plan.subject.sources.clone(), &plan.key).await?;
+            Some(claimed.map_err(UndoError::SourceBusy)?)
+        }
+        UndoKind::Undo | UndoKind::Restore | UndoKind::Duplicates => None,
     };
     let entry = audit(&plan, actor).because(Some(because));
     let Plan { key, forecast, is_begun, mut subject, mut undo, base, client } = plan;
     // A later batch may have written cases since the plan was made.
     subject.remember_again(store).await?;
     for (item, planned) in undo.items.iter_mut().zip(&forecast.items).filter(|_| !is_begun) {
-        if planned.done().is_none() {
+        if planned.done().is_none() && planned.again.is_none() {
             item.state = planned.state.clone();
         }
     }
-    let mut run = Run::new(&subject, caller(context, &subject, &client, &undo), base.as_ref(), pacing).with(source);
+    let mut run = Run::new(&subject, caller(context, &subject, &client, &undo), base.as_ref(), pacing).with(sources);
     let mut journal = match is_begun {
         true => Journal::go_on(store, &subject, undo),
         false => Journal::begin(store, &subject, undo, (pacing.lease, entry)).await?,

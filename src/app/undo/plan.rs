@@ -9,7 +9,7 @@ use super::subject::{Subject, reversed_items};
 use crate::app::AppContext;
 use crate::app::case_pages::{CasePages, PATIENCE};
 use crate::batch::ledger::BatchState;
-use crate::batch::undo::{ItemState, Left, Undo, UndoItem, UndoKind, duplicates_of, rows_of};
+use crate::batch::undo::{ItemKind, ItemState, Left, Undo, UndoItem, UndoKind, duplicates_of, rows_of};
 use crate::batch::{BatchKey, event};
 use crate::testmo::{Client, Shows};
 
@@ -96,7 +96,8 @@ fn fresh(subject: &Subject, kind: UndoKind, deletes: bool, base: Option<&Undo>) 
         (UndoKind::Undo, _) => (rows_of(record), subject.how(deletes), record.state),
         (UndoKind::Duplicates, _) => (duplicates_of(record), subject.how(deletes), record.state),
     };
-    if items.is_empty() {
+    // A batch that only left cases as they were can be taken back, too: those before it can be then.
+    if items.is_empty() && kind != UndoKind::Undo {
         return Err(nothing());
     }
     let leave = |item: UndoItem| match subject.left_unread(&item).filter(|_| item.is_open()) {
@@ -146,16 +147,22 @@ fn command(kind: UndoKind) -> &'static str {
 impl Plan {
     /// Returns whether anything would be changed in Testmo, or is still to be brought to its end.
     pub fn changes_anything(&self) -> bool {
-        self.is_begun || self.forecast.items.iter().any(|item| item.done().is_some())
+        let is_changed = |item: &UndoItem| item.done().is_some() || item.again.is_some();
+        self.is_begun || self.forecast.items.is_empty() || self.forecast.items.iter().any(is_changed)
     }
 
     /// Returns what people call the case of a row.
     pub fn label(&self, item: &UndoItem) -> &str {
-        self.subject.record().cases.get(item.position).map_or("", |case| case.key.as_str())
+        match item.kind {
+            ItemKind::Dropped => "(no longer generated)",
+            ItemKind::Created | ItemKind::Updated | ItemKind::Duplicate => {
+                self.subject.record().cases.get(item.position).map_or("", |case| case.key.as_str())
+            }
+        }
     }
 
     /// Returns the address of a row in Testmo's web pages.
     pub fn link(&self, item: &UndoItem) -> Option<String> {
-        (item.id > 0).then(|| event::link(self.subject.record(), item.position, item.id))?
+        (item.id > 0).then(|| event::link_of_item(self.subject.record(), item))?
     }
 }

@@ -9,11 +9,11 @@ use super::caller::Caller;
 use super::error::UndoError;
 use super::journal::Journal;
 use super::requests::{Planned, Request, requests};
-use super::source::Source;
+use super::sources::Sources;
 use super::subject::Subject;
 use super::sweep::Sweep;
 use crate::app::case_pages::{PATIENCE, is_passing};
-use crate::batch::undo::{Undo, UndoItem};
+use crate::batch::undo::{ItemState, Undo, UndoItem};
 use crate::batch::verdict::answer::FieldRefusal;
 use crate::batch::verdict::{UpdateFailure, after_failed_update};
 use crate::config;
@@ -21,7 +21,7 @@ use crate::store::written::SourceOutcome;
 use crate::testmo::{ShownPage, WINDOW, update_body};
 
 /// How often requests may fail in a row before the command ends.
-const MOST_FAILURES: usize = 4;
+pub(super) const MOST_FAILURES: usize = 4;
 
 /// For how long requests may be under way.
 #[derive(Clone, Copy, Debug)]
@@ -34,13 +34,13 @@ pub(super) struct Pacing {
 
 /// What an undo works with.
 pub(super) struct Run<'a> {
-    subject: &'a Subject,
-    caller: Caller<'a>,
-    /// The source of the cases; without it nothing is sent.
-    source: Option<Source<'a>>,
+    pub(super) subject: &'a Subject,
+    pub(super) caller: Caller<'a>,
+    /// The sources of the cases; without them nothing is sent.
+    sources: Option<Sources<'a>>,
     /// What an undo did, by the ids of the rows, if that is taken back.
-    base: BTreeMap<u64, UndoItem>,
-    pacing: Pacing,
+    pub(super) base: BTreeMap<u64, UndoItem>,
+    pub(super) pacing: Pacing,
     /// Whether each row gets a request of its own, as Testmo refused one with several.
     is_apart: bool,
     /// Columns that Testmo asked for in every request.
@@ -76,13 +76,23 @@ impl Pacing {
 impl<'a> Run<'a> {
     pub(super) fn new(subject: &'a Subject, caller: Caller<'a>, base: Option<&Undo>, pacing: Pacing) -> Self {
         let base = base.iter().flat_map(|undo| &undo.items).map(|item| (item.id, item.clone())).collect();
-        Self { subject, caller, source: None, base, pacing, is_apart: false, asked_for: Vec::new(), failures: 0 }
+        Self { subject, caller, sources: None, base, pacing, is_apart: false, asked_for: Vec::new(), failures: 0 }
     }
 
-    /// Has it send requests only while it has a source.
+    /// Returns whether each row gets a request of its own.
+    pub(super) fn is_apart(&self) -> bool {
+        self.is_apart
+    }
+
+    /// Has each row get a request of its own.
+    pub(super) fn go_apart(&mut self) {
+        self.is_apart = true;
+    }
+
+    /// Has it send requests only while it has sources.
     #[must_use]
-    pub(super) fn with(self, source: Option<Source<'a>>) -> Self {
-        Self { source, ..self }
+    pub(super) fn with(self, sources: Option<Sources<'a>>) -> Self {
+        Self { sources, ..self }
     }
 
     /// Decides what would be done with each row, without doing it: what would be done counts as done in `undo`. Returns the
@@ -116,6 +126,10 @@ impl<'a> Run<'a> {
         }
         let left: Vec<usize> = undo.open().collect();
         undo.not_found(&left, sweep.is_complete());
+        for (place, creating) in self.to_create(undo) {
+            undo.items[place].again = Some(Box::new(creating));
+            undo.items[place].state = ItemState::Done(None);
+        }
         Ok(seen)
     }
 
@@ -124,7 +138,10 @@ impl<'a> Run<'a> {
     /// # Errors
     /// When the batch was changed meanwhile, or the store does not answer.
     pub(super) async fn carry_out(&mut self, journal: &mut Journal<'_>) -> Result<Option<Interrupted>, UndoError> {
-        let interrupted = self.passes(journal).await?;
+        let interrupted = match self.passes(journal).await? {
+            None => self.recreate(journal).await?,
+            interrupted => interrupted,
+        };
         if interrupted.is_some() {
             // Another command or batch may go on at once, unless a request can still be carried out.
             let left = if journal.undo.is_writing() { self.pacing.settling } else { Duration::ZERO };
@@ -232,11 +249,11 @@ impl<'a> Run<'a> {
         Ok(end)
     }
 
-    /// Returns why nothing may be sent: another batch has the source, or has written it since what is remembered was read.
-    async fn lost_source(&self) -> Result<Option<String>, UndoError> {
-        let Some(source) = &self.source else { return Ok(None) };
-        Ok(match source.claim().await? {
-            SourceOutcome::Granted { latest_at } if latest_at == source.latest_at => None,
+    /// Returns why nothing may be sent: another batch has a source, or has written it since what is remembered was read.
+    pub(super) async fn lost_source(&self) -> Result<Option<String>, UndoError> {
+        let Some(sources) = &self.sources else { return Ok(None) };
+        Ok(match sources.claim().await? {
+            SourceOutcome::Granted { latest_at } if latest_at == sources.latest_at => None,
             SourceOutcome::Granted { .. } | SourceOutcome::Superseded(_) => {
                 Some("another batch of the same source was written meanwhile".into())
             }

@@ -1,24 +1,25 @@
 //! Reads what is known of a batch that is taken back: its record, its connection, and what is remembered of its cases.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::error::UndoError;
 use crate::app::AppContext;
 use crate::app::batches::source_key::source_key;
 use crate::app::connections::connection;
-use crate::batch::ledger::{BatchRecord, CaseRecord, Target};
-use crate::batch::message::key_by_position;
+use crate::batch::ledger::{BatchRecord, BatchState, CaseRecord, DropChange, Target};
 use crate::batch::undo::{
     CreatedRow, Decision, Former, How, Intent, ItemKind, ItemMemory, ItemState, Left, Memory, ReversedRow, Times, Undo,
     UndoItem, UndoKind, UpdatedRow, created, reverse, updated,
 };
-use crate::batch::written::{BatchMark, CaseIdentity, SourceId, WrittenCase};
+use crate::batch::written::{BatchMark, CaseIdentity, SourceId, WrittenCase, identities_of};
 use crate::batch::{BatchKey, batch_tag};
 use crate::store::connections::ConnectionRow;
 use crate::store::ledger::StoredBatch;
-use crate::store::written::Remembered;
 use crate::store::{LedgerStore, Store, WrittenStore};
 use crate::testmo::{Access, ShownCase};
+
+/// How many remembered cases of a source are read at once.
+const CHUNK: u32 = 500;
 
 /// What is known of a batch.
 #[derive(Debug)]
@@ -30,12 +31,16 @@ pub(super) struct Subject {
     /// When the record was read, in milliseconds on the store's clock.
     pub(super) read_at: i64,
     pub(super) former: Former,
-    /// The source of its cases.
-    pub(super) source: Option<SourceId>,
-    /// The positions of the cases by what they are recognized by.
-    identities: HashMap<CaseIdentity, usize>,
+    /// The sources of its cases.
+    pub(super) sources: BTreeSet<SourceId>,
+    /// By what the cases are recognized, with their positions, the own source of the batch first.
+    identities: Vec<(CaseIdentity, usize)>,
     /// What is remembered, by the position of the case.
-    remembered: HashMap<usize, WrittenCase>,
+    remembered: HashMap<usize, Vec<WrittenCase>>,
+    /// What is remembered of cases that the batch does not have and retired, by their ids.
+    dropped: HashMap<u64, Vec<WrittenCase>>,
+    /// The ids of cases that the latest generation of the sources has, too, if that is a later one.
+    later: HashSet<u64>,
     tag: String,
     mark: BatchMark,
 }
@@ -61,12 +66,27 @@ impl Subject {
         let access = access.map_err(|(_, why)| UndoError::NoAccess { tenant: key.tenant.clone(), why })?;
         let former = store.former_values(key).await?;
         let source_key = source_key(store, key).await?;
-        let identities = identities(&stored.record, source_key.as_deref());
-        let source = identities.keys().next().map(CaseIdentity::source);
+        let of = |position| identities_of(&stored.record, source_key.as_deref(), position);
+        let of = |position| of(position).into_iter().map(move |identity| (identity, position));
+        let identities: Vec<(CaseIdentity, usize)> = (0..stored.record.cases.len()).flat_map(of).collect();
+        let sources = identities.iter().map(|(identity, _)| identity.source()).collect();
         let (tag, mark) = (batch_tag(key), BatchMark::of(key, stored.record.first_seen_at));
-        let (key, remembered) = (key.clone(), HashMap::new());
-        let mut subject =
-            Self { key, stored, connection, access, read_at, former, source, identities, remembered, tag, mark };
+        let (key, remembered, dropped) = (key.clone(), HashMap::new(), HashMap::new());
+        let mut subject = Self {
+            key,
+            stored,
+            connection,
+            access,
+            read_at,
+            former,
+            sources,
+            identities,
+            remembered,
+            dropped,
+            later: HashSet::new(),
+            tag,
+            mark,
+        };
         subject.remember_again(store).await?;
         Ok(subject)
     }
@@ -76,12 +96,53 @@ impl Subject {
     /// # Errors
     /// When the store does not answer.
     pub(super) async fn remember_again(&mut self, store: &Store) -> Result<(), UndoError> {
-        let wanted: Vec<CaseIdentity> = self.identities.keys().copied().collect();
+        let wanted: Vec<CaseIdentity> = self.identities.iter().map(|(identity, _)| *identity).collect();
         let remembered = store.written(&self.key.tenant, &wanted).await?;
-        let positions = &self.identities;
-        let of = |known: Remembered| Some((*positions.get(&known.case.identity)?, known.case));
-        self.remembered = remembered.into_iter().filter_map(of).collect();
+        let mut remembered: HashMap<CaseIdentity, WrittenCase> =
+            remembered.into_iter().map(|known| (known.case.identity, known.case)).collect();
+        self.remembered.clear();
+        for (identity, position) in &self.identities {
+            self.remembered.entry(*position).or_default().extend(remembered.remove(identity));
+        }
+        self.dropped = self.read_dropped(store).await?;
+        self.later = self.read_later(store).await?;
         Ok(())
+    }
+
+    /// Reads which cases the latest generation of the sources has, if it is a later one than the batch: it may have left them as
+    /// they are.
+    async fn read_later(&self, store: &Store) -> Result<HashSet<u64>, UndoError> {
+        let latest = store.latest_generation(self.sources.iter().copied()).await?;
+        let Some((_, by)) = latest.filter(|(_, by)| *by != self.key) else { return Ok(HashSet::new()) };
+        let record = store.batch_at(&by).await?.0.map(|stored| stored.record);
+        let is_later = |record: &BatchRecord| {
+            let has_written = matches!(record.state, BatchState::Delivered | BatchState::Partial);
+            has_written && record.first_seen_at > self.record().first_seen_at
+        };
+        let record = record.filter(is_later);
+        Ok(record.iter().flat_map(|record| record.cases.iter().filter_map(CaseRecord::repeated_id)).collect())
+    }
+
+    /// Reads what is remembered of the cases of its sources that the batch retired.
+    async fn read_dropped(&self, store: &Store) -> Result<HashMap<u64, Vec<WrittenCase>>, UndoError> {
+        let mut found: HashMap<u64, Vec<WrittenCase>> = HashMap::new();
+        let retired = self.record().dropped.cases.iter().filter(|case| case.change == DropChange::Retired);
+        let ids: BTreeSet<u64> = retired.map(|case| case.id).collect();
+        for source in self.sources.iter().filter(|_| !ids.is_empty()) {
+            let mut after = None;
+            loop {
+                let read = store.written_of_source(&self.key.tenant, *source, after, CHUNK).await?;
+                after = read.last().map(|last| last.case.identity);
+                let is_last = read.len() < CHUNK as usize;
+                for case in read.into_iter().map(|known| known.case).filter(|case| ids.contains(&case.testmo_id)) {
+                    found.entry(case.testmo_id).or_default().push(case);
+                }
+                if is_last {
+                    break;
+                }
+            }
+        }
+        Ok(found)
     }
 
     pub(super) fn record(&self) -> &BatchRecord {
@@ -105,15 +166,29 @@ impl Subject {
         How { retired: mapping.and_then(|mapping| mapping.retired.clone()), deletes }
     }
 
+    /// Returns what is remembered of the case of an item now, in each source of the batch.
+    pub(super) fn memories(&self, item: &UndoItem) -> &[WrittenCase] {
+        let memories = match item.kind {
+            ItemKind::Dropped => self.dropped.get(&item.id),
+            ItemKind::Created | ItemKind::Updated | ItemKind::Duplicate => self.remembered.get(&item.position),
+        };
+        memories.map_or(&[], Vec::as_slice)
+    }
+
     /// Returns what is remembered of the case of an item now.
-    pub(super) fn remembered(&self, item: &UndoItem) -> Option<&WrittenCase> {
-        self.remembered.get(&item.position)
+    fn remembered(&self, item: &UndoItem) -> Option<&WrittenCase> {
+        self.memories(item).first()
     }
 
     /// Returns where the case of an item went to.
     pub(super) fn target(&self, item: &UndoItem) -> Option<&Target> {
         let record = self.record();
-        record.targets.get(record.cases.get(item.position)?.target)
+        match item.kind {
+            ItemKind::Dropped => record.target(),
+            ItemKind::Created | ItemKind::Updated | ItemKind::Duplicate => {
+                record.targets.get(record.cases.get(item.position)?.target)
+            }
+        }
     }
 
     /// Returns the folder in which the row of an item is probably found.
@@ -155,9 +230,17 @@ impl Subject {
                 let row = CreatedRow { memory: self.memory(item), tag: &self.tag, folder, shown: &shown, times };
                 created(&row, undo.1, required)
             }
-            ItemKind::Updated => {
+            ItemKind::Updated | ItemKind::Dropped => {
                 let (memory, former) = (self.memory(item), self.former.case(item.id));
-                let written = written_columns(self.record(), item.position);
+                let written = match item.kind {
+                    ItemKind::Dropped => {
+                        former.map(|former| former.fields.keys().cloned().collect()).unwrap_or_default()
+                    }
+                    ItemKind::Created | ItemKind::Updated | ItemKind::Duplicate => {
+                        written_columns(self.record(), item.position).to_vec()
+                    }
+                };
+                let written = written.as_slice();
                 updated(&UpdatedRow { memory, tag: &self.tag, written, former, shown: &shown }, required)
             }
         }
@@ -171,14 +254,14 @@ impl Subject {
         required: impl Iterator<Item = &'a str>,
     ) -> Decision {
         let Some(Intent::Set(setting)) = base.and_then(UndoItem::done) else { return Decision::Leave(Left::Deleted) };
-        let before = item.memory.as_ref().and_then(ItemMemory::case);
+        let before = item.memory.first().and_then(ItemMemory::case);
         let now = self.remembered(item);
         let written = match item.kind {
             // A later batch has created it again: it would be there twice.
             ItemKind::Created if now.is_some() => return Decision::Leave(Left::Later),
             ItemKind::Created | ItemKind::Duplicate => before.as_ref().map(|case| &case.fields),
-            ItemKind::Updated => {
-                let expected = self.former.case(item.id).map(|former| former.batch);
+            ItemKind::Updated | ItemKind::Dropped => {
+                let expected = self.former_batch(item);
                 match now {
                     Some(now) if now.testmo_id == item.id && Some(now.batch) == expected => Some(&now.fields),
                     Some(_) => return Decision::Leave(Left::Later),
@@ -192,24 +275,32 @@ impl Subject {
     /// Returns what is remembered of a row.
     fn memory(&self, item: &UndoItem) -> Memory<'_> {
         match self.remembered(item) {
+            Some(_) if self.later.contains(&item.id) => Memory::Later,
             Some(case) if item.kind == ItemKind::Duplicate && case.batch == self.mark => Memory::Own(&case.fields),
             Some(case) if case.testmo_id != item.id => Memory::None,
+            // A case that is retired is still one of the batch that wrote it.
+            Some(case) if item.kind == ItemKind::Dropped && self.former_batch(item) == Some(case.batch) => {
+                Memory::Own(&case.fields)
+            }
             Some(case) if case.batch == self.mark => Memory::Own(&case.fields),
             Some(_) => Memory::Later,
             None => Memory::None,
         }
     }
 
-    /// Returns what is to be remembered of an item that is taken back, in place of what is remembered now.
-    pub(super) fn remembered_before(&self, item: &UndoItem) -> Option<WrittenCase> {
-        let (now, former) = (self.remembered(item)?, self.former.case(item.id)?);
-        let fields = former.remembered.clone();
+    fn former_batch(&self, item: &UndoItem) -> Option<BatchMark> {
+        self.former.case(item.id).map(|former| former.batch)
+    }
+
+    /// Returns what is to be remembered of an item that is taken back, in place of `now`.
+    pub(super) fn remembered_before(&self, item: &UndoItem, now: &WrittenCase) -> Option<WrittenCase> {
+        let former = self.former.case(item.id)?;
         Some(WrittenCase {
             identity: now.identity,
             testmo_id: item.id,
             folder: former.folder,
             batch: former.batch,
-            fields,
+            fields: former.remembered.clone(),
         })
     }
 }
@@ -229,14 +320,4 @@ pub(super) fn reversed_items(undo: &Undo) -> Vec<UndoItem> {
 
 fn written_columns(record: &BatchRecord, position: usize) -> &[String] {
     record.cases[position].state.repeat().map_or(&[], |repeat| &repeat.written)
-}
-
-/// Returns the positions of cases by what they are recognized by.
-fn identities(record: &BatchRecord, source_key: Option<&str>) -> HashMap<CaseIdentity, usize> {
-    let of = |(position, case): (usize, &CaseRecord)| {
-        let id = Some(case.key.as_str()).filter(|key| *key != key_by_position(position));
-        let target = record.targets.get(case.target)?;
-        Some((CaseIdentity::of(target, &record.key.tenant, source_key, id)?, position))
-    };
-    record.cases.iter().enumerate().filter_map(of).collect()
 }

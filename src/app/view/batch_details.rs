@@ -4,12 +4,12 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::super::batches::{BatchDetails, Settlement, links, settlements, testmo_id};
+use super::super::batches::{BatchDetails, Settlement, dropped_link, links, settlements, testmo_id};
 use super::super::time::rfc3339;
 use super::shelf::ShelfEntryView;
 use super::timeline::TimelineView;
 use crate::batch::event::link;
-use crate::batch::ledger::BatchRecord;
+use crate::batch::ledger::{BatchRecord, DroppedCase};
 use crate::store::history::{EventRow, PushRow};
 
 /// A batch with its cases, its create requests, its outcomes, its events and its entries on the shelf.
@@ -33,6 +33,7 @@ pub struct BatchDetailsView {
 struct RecordView {
     revision: u32,
     cases: Vec<CaseView>,
+    dropped: Vec<DroppedView>,
     first_seen_at: Option<String>,
     finished_at: Option<String>,
     links: Vec<String>,
@@ -50,6 +51,16 @@ struct CaseView {
     link: Option<String>,
     reason: Option<String>,
     duplicate_ids: Vec<u64>,
+}
+
+/// A case of the source that the batch does not have.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+struct DroppedView {
+    testmo_id: u64,
+    link: Option<String>,
+    batch_id: Option<String>,
+    change: &'static str,
+    detail: &'static str,
 }
 
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -126,6 +137,7 @@ impl RecordView {
         Self {
             revision: record.revision,
             cases: (0..record.cases.len()).map(|index| CaseView::of(details, record, index)).collect(),
+            dropped: record.dropped.cases.iter().map(|case| DroppedView::of(record, case)).collect(),
             first_seen_at: rfc3339(record.first_seen_at),
             finished_at: record.settled_at.and_then(rfc3339),
             links: links(record).collect(),
@@ -148,6 +160,18 @@ impl CaseView {
             link: id.and_then(|id| link(record, index, id)),
             reason: BatchDetails::remark(case),
             duplicate_ids: case.duplicates.clone(),
+        }
+    }
+}
+
+impl DroppedView {
+    fn of(record: &BatchRecord, case: &DroppedCase) -> Self {
+        Self {
+            testmo_id: case.id,
+            link: dropped_link(record, case),
+            batch_id: case.batch.clone(),
+            change: case.change.word(),
+            detail: BatchDetails::removal(case),
         }
     }
 }

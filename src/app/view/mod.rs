@@ -13,6 +13,7 @@ mod discarded;
 mod draft;
 mod edit;
 mod find;
+mod generation_plan;
 mod group;
 mod lanes;
 mod message;

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::super::messages::Finding;
 use super::super::messages::preview::{FaultyCase, FolderPreview, Preview};
+use super::generation_plan::GenerationPlanView;
 use crate::batch::message::TextFormat;
 use crate::batch::render::preview::{CasePreview, RequestSize};
 use crate::batch::render::written::WrittenText;
@@ -22,6 +23,7 @@ pub struct PreviewView {
     notes: Vec<String>,
     findings: Vec<Finding>,
     requests: Vec<RequestView>,
+    plan: Option<GenerationPlanView>,
     cases: Vec<CaseView>,
     faulty: Vec<FaultyCase>,
 }
@@ -84,6 +86,7 @@ impl PreviewView {
             notes: preview.notes.clone(),
             findings: preview.findings.clone(),
             requests: preview.requests.iter().map(request).collect(),
+            plan: preview.plan.as_ref().map(GenerationPlanView::of),
             cases: preview.cases.iter().map(|(position, case)| CaseView::of(*position, case)).collect(),
             faulty: preview.faulty.clone(),
         }

@@ -32,6 +32,8 @@ pub struct UndoView {
 struct UndoneCaseView {
     case: String,
     testmo_id: Option<u64>,
+    /// The id of the case that was created in its place, as it had been deleted.
+    new_testmo_id: Option<u64>,
     duplicate: bool,
     /// `retired`, `deleted`, `restored`, `left`, `waiting` or `unclear`.
     change: &'static str,
@@ -104,6 +106,7 @@ impl UndoneCaseView {
         Self {
             case,
             testmo_id: (item.id > 0).then_some(item.id),
+            new_testmo_id: item.new_id,
             duplicate: item.kind == ItemKind::Duplicate,
             change,
             fields_written,

@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::batch::BatchKey;
 use crate::batch::event::bounded::{cut_left_out, cut_said};
 use crate::batch::event::case_input::{CaseFolder, CaseInput, folder};
+use crate::batch::event::dropped::DroppedEntry;
 use crate::batch::event::previous::{Previous, address};
 use crate::batch::event::repeated::Repeated;
 use crate::batch::event::{
@@ -43,6 +44,15 @@ pub struct Settled {
     pub source: Source,
     /// The cases of the batch, in order.
     pub cases: Vec<SettledCase>,
+    /// The cases in Testmo that earlier batches of the source wrote and that this batch does not have, with what was done with
+    /// them; absent if there are none, or if the batch does not update cases.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
+    pub dropped: Vec<DroppedEntry>,
+    /// Whether there are more than 1,000 of them, so that the others are left to a later batch of the source; absent if not.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(default)]
+    pub dropped_more: bool,
     /// Whether parts of what Testmo reported about the cases, or of what was left out of them, are missing, because the
     /// event would have become too large; absent if the event is whole.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -195,6 +205,8 @@ pub fn of_settlement(record: &BatchRecord, input: &EventInput<'_>) -> Option<Eve
         replay: input.replay,
         source: input.source.clone(),
         cases,
+        dropped: record.dropped.cases.iter().map(|case| DroppedEntry::of(record, case)).collect(),
+        dropped_more: record.dropped.more,
         details_cut,
         why: input.reason.map(|reason| Why::new(reason, input.detail)),
     };

@@ -4,6 +4,7 @@
 mod batch;
 mod bounded;
 mod case_input;
+mod dropped;
 mod duplicate;
 mod message;
 mod previous;
@@ -21,6 +22,7 @@ pub use self::batch::{
     still_deferred,
 };
 pub use self::case_input::{CaseFolder, CaseInput};
+pub use self::dropped::{DroppedEntry, Removed, StillNeeded, dropped_link};
 pub use self::duplicate::{Duplicated, DuplicatedCase, duplicated};
 pub use self::message::{MessageInput, MessageInvalid, of_message};
 pub use self::previous::{Previous, address};
@@ -29,7 +31,7 @@ pub use self::tenant::{
     ConnectionChange, ConnectionFailed, ConnectionRestored, DaysLeft, KeyExpired, KeyExpiring, connection_failed,
     connection_restored, key_expired, key_expiring,
 };
-pub use self::undone::{Undone, UndoneCase, UndoneChange, UndoneFolder, folder_address, undone};
+pub use self::undone::{Undone, UndoneCase, UndoneChange, UndoneFolder, folder_address, link_of_item, undone};
 use crate::batch::message::text::excerpt;
 use crate::batch::verdict::reason::Reason;
 use crate::batch::{BatchId, TenantId, json_of};

@@ -40,9 +40,11 @@ pub struct Undone {
 /// What became of a case.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct UndoneCase {
-    /// The position of the case in the batch, from 1.
-    pub position: usize,
-    /// What people call the case: its `external_id` or, without one, `#` and its position; at most 64 characters.
+    /// The position of the case in the batch, from 1; absent for a case that the batch did not have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub position: Option<usize>,
+    /// What people call the case: its `external_id` or, without one, `#` and its position; at most 64 characters. Of a case that
+    /// the batch did not have, its id in Testmo.
     pub label: String,
     /// The generator's own id of the case, if the generator gave one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -57,6 +59,10 @@ pub struct UndoneCase {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schemars(default)]
     pub duplicate: bool,
+    /// Whether it is a case that the batch did not have and that it had retired or deleted.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(default)]
+    pub dropped: bool,
     /// What became of it.
     pub change: UndoneChange,
     /// The fields that were set.
@@ -83,7 +89,7 @@ pub enum UndoneChange {
     Retired,
     /// The batch had created it, and it was deleted.
     Deleted,
-    /// The batch had updated it, and its fields have their former content again.
+    /// The batch had updated or retired it, and its fields have their former content again.
     Restored,
     /// It was left as it is.
     Left,
@@ -130,12 +136,13 @@ pub fn folder_address(account: &str, project: u64, folder: u64) -> String {
 }
 
 fn case(record: &BatchRecord, item: &UndoItem) -> UndoneCase {
-    let key = &record.cases[item.position].key;
+    let is_dropped = item.kind == ItemKind::Dropped;
+    let key = record.cases.get(item.position).filter(|_| !is_dropped).map(|case| &case.key);
     let (change, left) = match &item.state {
         ItemState::Left(left) => (UndoneChange::Left, Some(left)),
         ItemState::Waiting | ItemState::Writing(_) => (UndoneChange::Left, None),
         ItemState::Done(Some(intent)) if matches!(**intent, Intent::Delete { .. }) => (UndoneChange::Deleted, None),
-        ItemState::Done(_) if item.kind == ItemKind::Updated => (UndoneChange::Restored, None),
+        ItemState::Done(_) if is_dropped || item.kind == ItemKind::Updated => (UndoneChange::Restored, None),
         ItemState::Done(_) => (UndoneChange::Retired, None),
     };
     let (fields_written, fields_kept) = match item.done() {
@@ -144,12 +151,13 @@ fn case(record: &BatchRecord, item: &UndoItem) -> UndoneCase {
     };
     let id = (item.id > 0).then_some(item.id);
     UndoneCase {
-        position: item.position + 1,
-        label: label(key),
-        external_id: Some(key.clone()).filter(|key| *key != key_by_position(item.position)),
+        position: key.map(|_| item.position + 1),
+        label: key.map_or_else(|| item.id.to_string(), |key| label(key)),
+        external_id: key.filter(|key| **key != key_by_position(item.position)).cloned(),
         testmo_id: id,
-        link: id.and_then(|id| link_of(record, item, id)),
+        link: id.and_then(|_| link_of_item(record, item)),
         duplicate: item.kind == ItemKind::Duplicate,
+        dropped: is_dropped,
         change,
         fields_written,
         fields_kept,
@@ -159,11 +167,17 @@ fn case(record: &BatchRecord, item: &UndoItem) -> UndoneCase {
 }
 
 /// Returns the address of a row: in the folder that an undo has moved it to, if it did.
-fn link_of(record: &BatchRecord, item: &UndoItem, id: u64) -> Option<String> {
+pub fn link_of_item(record: &BatchRecord, item: &UndoItem) -> Option<String> {
     let moved = item.fields().and_then(|fields| fields.get("folder_id")).and_then(serde_json::Value::as_u64);
-    match moved {
-        Some(folder) => Some(address(record.targets.get(record.cases[item.position].target)?, folder, id)),
-        None => link(record, item.position, id),
+    let (target, folder) = match item.kind {
+        ItemKind::Dropped => (record.target()?, Some(record.dropped.cases.get(item.position)?.folder)),
+        ItemKind::Created | ItemKind::Updated | ItemKind::Duplicate => {
+            (record.targets.get(record.cases.get(item.position)?.target)?, None)
+        }
+    };
+    match moved.or(folder) {
+        Some(folder) => Some(address(target, folder, item.id)),
+        None => link(record, item.position, item.id),
     }
 }
 

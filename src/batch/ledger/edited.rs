@@ -3,6 +3,7 @@
 use super::opening::refusal;
 use super::{BatchRecord, CaseState};
 use crate::batch::message::{Batch, Places};
+use crate::batch::written::source_name;
 
 /// How a message stands to the record of its batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +94,10 @@ impl BatchRecord {
         if Places::of(before).requested() != Places::of(after).requested() {
             self.targets.clear();
             self.cases.iter_mut().for_each(|case| case.target = 0);
+        }
+        if before.source.key != after.source.key || before.replaces != after.replaces {
+            self.source = Some(source_name(after.source.key.as_deref(), &self.key.batch).into_owned());
+            self.replaced = None;
         }
         if self.fingerprint != fingerprint {
             self.earlier.retain(|earlier| *earlier != fingerprint);

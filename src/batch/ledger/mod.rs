@@ -2,6 +2,8 @@
 
 mod closing;
 mod decided;
+mod dropped;
+mod dropping;
 pub mod duplicates;
 mod edited;
 mod model;
@@ -18,6 +20,7 @@ mod undone;
 
 use crate::batch::BatchKey;
 
+pub use self::dropped::{DropChange, Dropped, DroppedCase};
 pub use self::edited::{CaseLock, Standing};
 pub use self::model::{BatchState, CaseRecord, CaseState, OpenPush, PreviousCase, Refusal, Target};
 pub use self::repeat::{Change, KeptText, Repeat};
@@ -43,10 +46,16 @@ pub struct BatchRecord {
     pub revision: u32,
     /// The number of changes so far; 0 means that the batch is not stored yet.
     pub epoch: u64,
+    /// The name of the source whose cases its cases are; `None` if it was stored before sources had names.
+    pub source: Option<String>,
+    /// The name of the source of the batch that it replaces, if that is another one: its cases are those of both.
+    pub replaced: Option<String>,
     /// The targets of its cases, past and present; the last ones are the present ones, one for each place of the batch.
     pub targets: Vec<Target>,
     /// The cases of the batch, in order.
     pub cases: Vec<CaseRecord>,
+    /// What it did with cases of its source that it does not have any more.
+    pub dropped: Dropped,
     /// The push that is under way, or whose outcome is unknown.
     pub open_push: Option<OpenPush>,
     /// Since when Testmo may hold rows of cases whose outcome is unknown, in milliseconds on the store's clock.
@@ -89,8 +98,11 @@ impl BatchRecord {
             state: BatchState::Open,
             revision: 1,
             epoch: 0,
+            source: None,
+            replaced: None,
             targets: Vec::new(),
             cases: case_keys.into_iter().map(case).collect(),
+            dropped: Dropped::default(),
             open_push: None,
             unclear_since: None,
             late_since: None,

@@ -5,6 +5,7 @@ use crate::batch::ledger::{BatchRecord, CaseState, Refusal};
 use crate::batch::message::{Batch, Faulty};
 use crate::batch::verdict::answer::FieldRefusal;
 use crate::batch::verdict::reason::Reason;
+use crate::batch::written::source_name;
 
 /// The most characters of each text about a fault that the record keeps.
 const LONGEST_TEXT: usize = 300;
@@ -13,6 +14,7 @@ impl BatchRecord {
     /// Returns the record of a batch that no push was ever claimed for.
     pub fn of_batch(batch: &Batch, fingerprint: String) -> Self {
         let mut record = Self::fresh(batch.key.clone(), fingerprint, batch.case_keys());
+        record.source = Some(source_name(batch.source.key.as_deref(), &batch.key.batch).into_owned());
         for (case, record) in batch.cases.iter().zip(&mut record.cases) {
             if let Some(faulty) = &case.faulty {
                 record.state = CaseState::Refused(Box::new(refusal(faulty)));
@@ -27,6 +29,8 @@ impl BatchRecord {
         let fresh = Self::fresh(self.key.clone(), self.fingerprint.clone(), keys);
         let mut record = Self { revision: self.revision, earlier: self.earlier.clone(), ..fresh };
         (record.published_at, record.arrived_at) = (self.published_at, self.arrived_at);
+        record.source.clone_from(&self.source);
+        record.replaced.clone_from(&self.replaced);
         for (before, case) in self.cases.iter().zip(&mut record.cases) {
             if before.state.is_invalid() {
                 case.state = before.state.clone();

@@ -15,11 +15,6 @@ impl CaseRecord {
 }
 
 impl BatchRecord {
-    /// Returns whether a request that writes fields of its cases is under way, or has an unknown outcome.
-    pub fn is_writing(&self) -> bool {
-        self.cases.iter().any(CaseRecord::is_writing)
-    }
-
     /// Returns the positions of the cases of which nobody has decided yet whether an earlier batch wrote them: nothing of
     /// them was sent, or the outcome of writing their fields is unknown.
     pub fn undecided(&self) -> impl Iterator<Item = usize> {

@@ -1,6 +1,6 @@
 //! Changes the record of a batch when a person takes back what it did, or takes that back.
 
-use super::{BatchRecord, BatchState};
+use super::{BatchRecord, BatchState, CaseState};
 
 impl BatchRecord {
     /// Returns whether what the batch did can be taken back: it is finished, and no request of it has an unknown outcome.
@@ -24,6 +24,14 @@ impl BatchRecord {
     pub fn undo_undone(&mut self, before: BatchState, now: i64) {
         self.revision += 1;
         self.settle(before, now);
+    }
+
+    /// Records the ids of cases that were deleted and created again, by position, without raising the epoch: another change
+    /// goes with it.
+    pub fn created_again(&mut self, created: impl IntoIterator<Item = (usize, u64)>) {
+        for (position, id) in created {
+            self.cases[position].state = CaseState::Created(id);
+        }
     }
 
     /// Records a step of an undo.

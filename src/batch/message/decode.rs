@@ -9,11 +9,12 @@ use crate::batch::message::fault::{Fault, Faults, MOST_CASES};
 use crate::batch::message::fingerprint::content_hash;
 use crate::batch::message::json::{Json, in_key_order, parse};
 use crate::batch::message::reader::{Reader, whole};
+use crate::batch::message::repeat_fields::{read_on_repeat, read_replaced};
 use crate::batch::message::text::is_blank;
 use crate::batch::message::{
     Batch, Case, Faulty, MAX_CASE_FOLDERS, MAX_CASES, MAX_EXTERNAL_ID, MAX_FIELDS, MAX_FOLDERS, MAX_NAME, MAX_SOURCE,
-    MAX_STEPS, MAX_TAGS, MAX_WORD, OnRepeat, RequestedFolder, SCHEMA_VERSION, Script, Source, Step, TextFormat,
-    Urgency, key_by_position,
+    MAX_STEPS, MAX_TAGS, MAX_WORD, RequestedFolder, SCHEMA_VERSION, Script, Source, Step, TextFormat, Urgency,
+    key_by_position,
 };
 use crate::batch::{BatchId, BatchKey, TenantId};
 
@@ -119,6 +120,7 @@ fn read_batch(r: &mut Reader<'_>) -> (Option<Batch>, Option<BatchKey>, Option<Te
         "folder_id",
         "format",
         "on_repeat",
+        "replaces",
         "cases",
     ]);
     let version = r.required("schema_version", |r| match r.value().as_number().and_then(whole) {
@@ -148,12 +150,21 @@ fn read_batch(r: &mut Reader<'_>) -> (Option<Batch>, Option<BatchKey>, Option<Te
     let folder = read_folder(r);
     let format = r.optional("format", read_format);
     let on_repeat = r.optional("on_repeat", read_on_repeat);
+    let replaces = r.optional("replaces", |r| read_replaced(r, batch_id.as_ref(), on_repeat));
     let mut cases = r.required("cases", read_cases);
     cases.iter_mut().flatten().for_each(|case| case.format = case.format.or(format));
     let key = tenant.clone().zip(batch_id).map(|(tenant, batch)| BatchKey::new(tenant, batch));
     let batch = (|| {
         version?;
-        Some(Batch { key: key.clone()?, generated_at: generated_at?, source, folder, on_repeat, cases: cases? })
+        Some(Batch {
+            key: key.clone()?,
+            generated_at: generated_at?,
+            source,
+            folder,
+            on_repeat,
+            replaces,
+            cases: cases?,
+        })
     })();
     (batch, key, tenant)
 }
@@ -305,14 +316,6 @@ fn read_format(r: &mut Reader<'_>) -> Option<TextFormat> {
     match TextFormat::ALL.into_iter().find(|format| format.name() == text) {
         Some(format) => Some(format),
         None => r.fault("is not a format", "send plain or markdown"),
-    }
-}
-
-fn read_on_repeat(r: &mut Reader<'_>) -> Option<OnRepeat> {
-    let text = r.text()?;
-    match OnRepeat::ALL.into_iter().find(|choice| choice.name() == text) {
-        Some(choice) => Some(choice),
-        None => r.fault("is not a choice", "send create, update, skip or wait"),
     }
 }
 

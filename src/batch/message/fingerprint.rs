@@ -4,7 +4,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::batch::message::{Batch, Case, OnRepeat, RequestedFolder};
-use crate::batch::{BatchKey, hex, write_json};
+use crate::batch::{BatchId, BatchKey, hex, write_json};
 
 /// The version of the algorithm: raised whenever the same batch would hash differently.
 const VERSION: &str = "1";
@@ -12,7 +12,8 @@ const VERSION: &str = "1";
 const MARK: &str = "sqai-";
 const MARK_DIGITS: usize = 12;
 
-/// Returns the hash over the canonical cases, the requested folder and what is done with cases that were written before, prefixed with the version of the algorithm.
+/// Returns the hash over the canonical cases, the requested folder, and what is done with cases that were written before,
+/// prefixed with the version of the algorithm.
 pub fn fingerprint(batch: &Batch) -> String {
     #[derive(Serialize)]
     struct Work<'a> {
@@ -21,9 +22,12 @@ pub fn fingerprint(batch: &Batch) -> String {
         // Absent in a message that says nothing, so that fingerprints which were stored stay comparable.
         #[serde(skip_serializing_if = "Option::is_none")]
         on_repeat: Option<OnRepeat>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        replaces: Option<&'a str>,
     }
     let mut hash = Sha256::new();
-    let work = Work { folder: &batch.folder, cases: &batch.cases, on_repeat: batch.on_repeat };
+    let replaces = batch.replaces.as_ref().map(BatchId::as_str);
+    let work = Work { folder: &batch.folder, cases: &batch.cases, on_repeat: batch.on_repeat, replaces };
     write_json(&mut hash, &work);
     format!("{VERSION}:{}", &hex(&hash.finalize())[..32])
 }
@@ -83,7 +87,7 @@ mod tests {
         for edit in same {
             assert_eq!(fingerprint(&batch(edit)), print);
         }
-        let other: [fn(&mut Value); 9] = [
+        let other: [fn(&mut Value); 10] = [
             |v| v["cases"][0]["folder_path"] = json!(["A"]),
             |v| v["cases"][0]["folder_path"] = json!([]),
             |v| v["cases"][0]["name"] = json!("b"),
@@ -92,6 +96,7 @@ mod tests {
             |v| v["cases"][0]["tags"] = json!(["x"]),
             |v| v["format"] = json!("markdown"),
             |v| v["on_repeat"] = json!("create"),
+            |v| v["replaces"] = json!("b-0"),
             |v| v["cases"][0]["format"] = json!("plain"),
         ];
         for edit in other {

@@ -167,7 +167,7 @@ fn warn_of_size(bytes: usize) -> Option<Finding> {
 
 /// Warns of cases without an identity, which is made of the source's key and the external id.
 fn warn_of_missing_ids(batch: &Batch, found: &mut Vec<Finding>) {
-    if batch.source.key.is_none() {
+    if batch.source.key.is_none() && batch.replaces.is_none() {
         let what = "has no key: a second generation of these cases cannot be recognized".into();
         let remedy = "send source.key with the key of the story or ticket";
         found.push(warning(NO_SOURCE_KEY, "/source".into(), what, remedy));

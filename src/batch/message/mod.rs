@@ -16,6 +16,7 @@ mod on_repeat;
 mod places;
 mod priority;
 mod reader;
+mod repeat_fields;
 pub mod similar;
 pub(in crate::batch) mod text;
 
@@ -23,13 +24,13 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::batch::BatchKey;
 pub use crate::batch::message::faulty::Faulty;
 pub use crate::batch::message::format::TextFormat;
 pub(in crate::batch) use crate::batch::message::json::not_valid;
 pub use crate::batch::message::on_repeat::OnRepeat;
 pub use crate::batch::message::places::Places;
 pub use crate::batch::message::priority::{Priority, Urgency, WORDS, folded_word};
+use crate::batch::{BatchId, BatchKey};
 
 /// The default of `amqp.max_message_bytes`: a larger message is not read.
 pub const MOST_BYTES_BY_DEFAULT: usize = 8_000_000;
@@ -71,6 +72,8 @@ pub struct Batch {
     pub folder: RequestedFolder,
     /// What is done with cases that an earlier batch wrote; without it, the tenant's mapping decides.
     pub on_repeat: Option<OnRepeat>,
+    /// The earlier batch of the same tenant for whose cases those of this batch stand.
+    pub replaces: Option<BatchId>,
     /// The cases of the batch, in order; 1 to [`MAX_CASES`].
     pub cases: Vec<Case>,
 }

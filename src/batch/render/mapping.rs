@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::batch::generation::Edits;
+use crate::batch::generation::{Dropped, Edits, Removal};
 use crate::batch::message::{OnRepeat, Priority, TextFormat};
 use crate::batch::undo::Retired;
 
@@ -68,9 +68,12 @@ pub struct Mapping {
     /// What becomes of fields that a person has edited when a later batch changes them.
     #[serde(skip_serializing_if = "Edits::is_default")]
     pub edits: Edits,
-    /// How cases are retired that are taken back; if absent, they can only be deleted.
+    /// How cases are retired; if absent, they can only be deleted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retired: Option<Retired>,
+    /// What is done with cases that a later batch of their source does not have any more.
+    #[serde(skip_serializing_if = "Dropped::is_default")]
+    pub dropped: Dropped,
 }
 
 /// The column of the priority, and the option of each priority name.
@@ -116,6 +119,19 @@ impl Default for Mapping {
             on_repeat: None,
             edits: Edits::Keep,
             retired: None,
+            dropped: Dropped::Leave,
+        }
+    }
+}
+
+impl Mapping {
+    /// Returns what is done with cases that a later batch of their source does not have any more.
+    pub fn removal(&self) -> Removal {
+        let retired = self.retired.clone().unwrap_or_default();
+        match self.dropped {
+            Dropped::Leave => Removal::Leave,
+            Dropped::Retire => Removal::Retire { state: retired.state_id, folder: retired.folder_id },
+            Dropped::Delete => Removal::Delete,
         }
     }
 }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use self::lenient::strict;
 use self::wrong::described;
-use crate::batch::generation::Edits;
+use crate::batch::generation::{Dropped, Edits};
 use crate::batch::is_batch_tag;
 use crate::batch::message::{OnRepeat, Priority, TextFormat, Urgency};
 use crate::batch::render::mapping::{Mapping, PriorityColumn};
@@ -74,9 +74,13 @@ pub struct MappingSpec {
     /// What becomes of fields that a person has edited when a later batch changes them: they are kept or overwritten.
     #[serde(skip_serializing_if = "Edits::is_default")]
     pub edits: Edits,
-    /// How cases are retired that are taken back: the state that they get, the folder that they are moved to, or both.
+    /// How cases are retired, which are taken back or no longer generated: the state that they get, the folder that they are
+    /// moved to, or both.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retired: Option<WrittenRetired>,
+    /// What is done with cases that a later batch of their source does not have any more: they are left, retired or deleted.
+    #[serde(skip_serializing_if = "Dropped::is_default")]
+    pub dropped: Dropped,
 }
 
 /// An object in Testmo, by its id or by its name.
@@ -151,6 +155,7 @@ impl From<Mapping> for MappingSpec {
             retired: mapping
                 .retired
                 .map(|retired| WrittenRetired { state: retired.state_id.map(Named::Id), folder: retired.folder_id }),
+            dropped: mapping.dropped,
         }
     }
 }
@@ -183,6 +188,14 @@ impl MappingSpec {
                 "`retired` is empty: write a `state`, a `folder` or both, such as {\"state\": \"Deprecated\"}".into()
             );
         }
+        if mapping.dropped == Dropped::Retire {
+            let retired = mapping.retired.as_ref();
+            let retired = retired.ok_or("`dropped`: write `retired`, too, such as {\"state\": \"Deprecated\"}")?;
+            if retired.state.is_some() && mapping.state.is_none() {
+                let why = "`dropped`: write `state`, too, so that a case gets it back if it is generated again";
+                return Err(why.into());
+            }
+        }
         let mut words = mapping.priority.iter().flat_map(|priority| &priority.words);
         match words.find_map(|(word, _)| Some((word, Urgency::of(word).meant_by(&BTreeMap::new())?))) {
             Some((word, meant)) => {
@@ -196,6 +209,27 @@ impl MappingSpec {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn cases_are_retired_only_to_a_place_from_which_they_come_back() {
+        let said = |text: &str| MappingSpec::from_json(text).err().unwrap_or_default();
+        for text in [
+            r#"{"dropped": "leave"}"#,
+            r#"{"dropped": "delete"}"#,
+            r#"{"dropped": "retire", "retired": {"folder": 7}}"#,
+            r#"{"dropped": "retire", "state": "Active", "retired": {"state": "Deprecated"}}"#,
+            r#"{"dropped": "retire", "state_id": 4, "retired": {"state": 5, "folder": 7}}"#,
+            r#"{"dropped": "delete", "retired": {"state": 5}}"#,
+        ] {
+            assert_eq!(said(text), "", "{text}");
+        }
+        for (text, place) in [
+            (r#"{"dropped": "retire"}"#, "`dropped`"),
+            (r#"{"dropped": "retire", "retired": {"state": 5}}"#, "`dropped`: write `state`"),
+        ] {
+            assert!(said(text).starts_with(place), "{text}: {}", said(text));
+        }
+    }
 
     #[test]
     fn a_wrong_mapping_is_refused_with_its_place() {

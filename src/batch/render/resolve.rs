@@ -83,6 +83,7 @@ impl MappingSpec {
                 state_id: lookup.item("retired.state", retired.state.as_ref(), "states", there.states.as_deref()),
                 folder_id: retired.folder,
             }),
+            dropped: self.dropped,
         };
         lookup.end(mapping)
     }

@@ -214,6 +214,7 @@ fn is_refusal(reason: Reason) -> bool {
         | Reason::NoRoom
         | Reason::EarlierGeneration
         | Reason::ExistsAlready
+        | Reason::ReplacedUnknown
         | Reason::RetriesExhausted
         | Reason::UnclearInTestmo
         | Reason::UnclearElsewhere

@@ -124,6 +124,7 @@ fn is_under_way(reason: Reason) -> bool {
         | Reason::Rejected
         | Reason::AllRefused
         | Reason::ExistsAlready
+        | Reason::ReplacedUnknown
         | Reason::RetriesExhausted
         | Reason::UnclearInTestmo
         | Reason::RejectedUnclear

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::again::Creating;
 use super::former::{from_hex, to_written};
 use super::intent::Intent;
 use super::model::Left;
@@ -24,9 +25,15 @@ pub struct UndoItem {
     /// What became of it.
     #[serde(rename = "s")]
     pub state: ItemState,
-    /// What was remembered of it before; for it to be remembered again.
-    #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
-    pub memory: Option<ItemMemory>,
+    /// What was remembered of it before, in each source of the batch; for it to be remembered again.
+    #[serde(rename = "m", default, skip_serializing_if = "Vec::is_empty")]
+    pub memory: Vec<ItemMemory>,
+    /// The case that is created in its place, as it had been deleted: once a request for it may have been sent.
+    #[serde(rename = "a", default, skip_serializing_if = "Option::is_none")]
+    pub again: Option<Box<Creating>>,
+    /// The id of the case that was created in its place.
+    #[serde(rename = "n", default, skip_serializing_if = "Option::is_none")]
+    pub new_id: Option<u64>,
 }
 
 /// What a batch did with a row.
@@ -39,6 +46,8 @@ pub enum ItemKind {
     Updated,
     /// A request that was carried out late created it, beside the row of its case.
     Duplicate,
+    /// It retired it, as the batch does not have the case any more: its position is that among such cases.
+    Dropped,
 }
 
 /// What became of a row.
@@ -75,12 +84,17 @@ pub struct ItemMemory {
 impl UndoItem {
     /// Returns a row with which nothing was done yet.
     pub fn waiting(position: usize, id: u64, kind: ItemKind) -> Self {
-        Self { position, id, kind, state: ItemState::Waiting, memory: None }
+        Self { position, id, kind, state: ItemState::Waiting, memory: Vec::new(), again: None, new_id: None }
     }
 
     /// Returns whether something is still to be done with it.
     pub fn is_open(&self) -> bool {
         matches!(self.state, ItemState::Waiting | ItemState::Writing(_))
+    }
+
+    /// Returns the case that a request may have created in its place, if it is not known whether it did.
+    pub fn creating(&self) -> Option<&Creating> {
+        self.again.as_deref().filter(|_| matches!(self.state, ItemState::Left(_)))
     }
 
     /// Returns the request that was carried out.
@@ -165,7 +179,7 @@ mod tests {
             (ItemKind::Updated, ItemState::Done(Some(set)), false, true),
             (ItemKind::Updated, ItemState::Left(Left::Moved), false, false),
         ] {
-            let item = UndoItem { state, memory: Some(memory.clone()), ..UndoItem::waiting(3, 9, kind) };
+            let item = UndoItem { state, memory: vec![memory.clone()], ..UndoItem::waiting(3, 9, kind) };
             assert_eq!((item.is_open(), item.done().is_some()), (is_open, is_done));
             let text = json!(item).to_string();
             assert_eq!(serde_json::from_str::<UndoItem>(&text).unwrap(), item, "{text}");

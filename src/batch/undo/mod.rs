@@ -1,5 +1,6 @@
 //! Decides what taking back a batch changes in Testmo, and what it leaves to people.
 
+mod again;
 mod cleared;
 mod created;
 mod former;
@@ -10,6 +11,7 @@ mod reverse;
 mod run;
 mod updated;
 
+pub use self::again::{Creating, find_again};
 pub use self::cleared::Times;
 pub use self::created::{CreatedRow, Memory, created};
 pub use self::former::{Former, FormerCase};

@@ -147,7 +147,7 @@ impl Left {
             Self::Edited(columns) => format!("A person has edited {}, or may have.", columns.join(", ")),
             Self::Moved => "A person has moved it to another folder.".into(),
             Self::InUse(what) => format!("People work with it: {what}."),
-            Self::Later => "A later batch has written it: undo that one first.".into(),
+            Self::Later => "A later batch has it, too: undo that one first.".into(),
             Self::NotRemembered => {
                 "What was written of it is not remembered, and Testmo does not show that nobody edited it.".into()
             }

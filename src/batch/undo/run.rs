@@ -2,10 +2,11 @@
 
 use serde_json::{Map, Value};
 
+use super::again::Creating;
 use super::intent::{Intent, Progress, progress};
 use super::item::{ItemKind, ItemState, UndoItem};
 use super::model::{Decision, How, Left, UndoKind};
-use crate::batch::ledger::{BatchRecord, BatchState, CaseState, Change};
+use crate::batch::ledger::{BatchRecord, BatchState, CaseState, Change, DropChange};
 
 /// Something that a person has asked for, and how far it has come.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,6 +45,20 @@ pub fn rows_of(record: &BatchRecord) -> Vec<UndoItem> {
         }
         items.extend(duplicates(position, &case.duplicates));
     }
+    for (index, case) in record.dropped.cases.iter().enumerate() {
+        let waiting = UndoItem::waiting(index, case.id, ItemKind::Dropped);
+        match case.change {
+            DropChange::Retired => items.push(waiting),
+            DropChange::Deleted => items.push(UndoItem { state: ItemState::Left(Left::Deleted), ..waiting }),
+            DropChange::Writing => items.push(unclear(index, case.id, ItemKind::Dropped)),
+            DropChange::Left
+            | DropChange::Edited
+            | DropChange::Used
+            | DropChange::Unreadable
+            | DropChange::Refused
+            | DropChange::NotFound => {}
+        }
+    }
     items
 }
 
@@ -70,7 +85,7 @@ impl Undo {
 
     /// Returns whether a request has an unknown outcome.
     pub fn is_writing(&self) -> bool {
-        self.items.iter().any(|item| matches!(item.state, ItemState::Writing(_)))
+        self.items.iter().any(|item| matches!(item.state, ItemState::Writing(_)) || item.creating().is_some())
     }
 
     /// Takes in the row of an item, and returns the request that is to be sent for it. `decide` says what is to be done with a
@@ -120,6 +135,28 @@ impl Undo {
         }
     }
 
+    /// Notes that cases are about to be created in the places of rows that were deleted.
+    pub fn claim_creates(&mut self, creates: &[(usize, Creating)]) {
+        for (place, creating) in creates {
+            self.items[*place].again = Some(Box::new(creating.clone()));
+        }
+    }
+
+    /// Notes that cases were created in the places of rows.
+    pub fn created(&mut self, created: &[(usize, u64)]) {
+        for (place, id) in created {
+            let item = &mut self.items[*place];
+            (item.state, item.new_id) = (ItemState::Done(None), Some(*id));
+        }
+    }
+
+    /// Notes that cases were certainly not created in the places of rows.
+    pub fn not_created(&mut self, places: &[usize]) {
+        for place in places {
+            self.items[*place].again = None;
+        }
+    }
+
     /// Notes that requests were certainly not carried out: they are decided again.
     pub fn not_done(&mut self, places: &[usize]) {
         for place in places {
@@ -158,7 +195,7 @@ impl Undo {
             (ItemState::Left(_), _) => "left",
             (ItemState::Done(Some(intent)), _) if matches!(**intent, Intent::Delete { .. }) => "deleted",
             (ItemState::Done(_), _) if self.kind == UndoKind::Restore => "restored",
-            (ItemState::Done(_), ItemKind::Updated) => "restored",
+            (ItemState::Done(_), ItemKind::Updated | ItemKind::Dropped) => "restored",
             (ItemState::Done(_), ItemKind::Created | ItemKind::Duplicate) => "retired",
         }
     }

@@ -251,6 +251,7 @@ pub fn reverify_after(reason: Reason, times: u32) -> Option<Duration> {
         | Reason::NoRoom
         | Reason::EarlierGeneration
         | Reason::ExistsAlready
+        | Reason::ReplacedUnknown
         | Reason::Paused
         | Reason::StoreRowUnreadable
         | Reason::CaseRefused

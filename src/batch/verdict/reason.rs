@@ -197,6 +197,10 @@ reasons! {
     ExistsAlready "exists_already" Person:
         "Cases that an earlier batch wrote are in this batch again, and the batch, or the tenant's mapping, says that a person decides what is done with them.",
         "Choose with `shelf edit ID --set on_repeat=CHOICE --replay`: `update` writes what has changed into the cases that exist, `skip` leaves them and creates only new ones, `create` creates all of them again. Or discard the batch.";
+    /// The batch that is to be replaced is not known.
+    ReplacedUnknown "replaced_unknown" Person:
+        "The batch is to replace an earlier one, and the worker knows no batch of this tenant with the batch_id in `replaces`, or does not know the cases of that batch.",
+        "Correct `replaces` with `shelf edit ID --set replaces=BATCH --replay`, and correct the generator. If the earlier batch arrives later than this one, replay this one once the earlier one is delivered. To deliver the cases as new ones, remove `replaces` with `--set replaces=null`.";
     /// The batch has been failing for too long.
     RetriesExhausted "retries_exhausted" Person:
         "The tenant's Testmo was failing for longer than the worker retries a batch.",

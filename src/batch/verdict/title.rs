@@ -34,6 +34,7 @@ impl Reason {
             Self::FolderUnconfirmed => "Creation of the folder not confirmed",
             Self::NoRoom => "Queued on the shelf",
             Self::EarlierGeneration => "Waits for an earlier batch of its source",
+            Self::ReplacedUnknown => "Batch that is replaced not known",
             Self::ExistsAlready => "Cases exist already, and a person decides",
             Self::Paused => "Paused by an operator",
             Self::StoreRowUnreadable => "Stored data unreadable",

@@ -190,6 +190,14 @@ impl WrittenFields {
         Self { bytes, renderer: RENDERER_VERSION }
     }
 
+    /// Returns the same with these rows instead of those of their columns.
+    pub(super) fn with_rows(&self, rows: &[Row]) -> Self {
+        let is_kept = |kept: &&[u8]| !rows.iter().any(|(column, ..)| kept.starts_with(column));
+        let kept = self.bytes.chunks_exact(FIELD_BYTES).filter(is_kept).map(<[u8]>::to_vec);
+        let rows = rows.iter().map(|(column, written, shown)| [&column[..], written, shown].concat());
+        Self { bytes: rows.chain(kept).flatten().collect(), renderer: self.renderer }
+    }
+
     fn tag_rows(&self, kind: &'static str) -> impl Iterator<Item = (&'static str, (Hash, Hash))> {
         self.rows(code(kind)).map(move |row| (kind, row))
     }

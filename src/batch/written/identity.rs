@@ -57,6 +57,14 @@ impl SourceId {
     pub fn bytes(&self) -> &[u8; SOURCE_BYTES] {
         &self.0
     }
+
+    /// Returns what follows every identity of a case of the source, in their order.
+    pub fn end(&self) -> Vec<u8> {
+        match u64::from_be_bytes(self.0).checked_add(1) {
+            Some(next) => next.to_be_bytes().to_vec(),
+            None => vec![u8::MAX; 2 * SOURCE_BYTES + 1],
+        }
+    }
 }
 
 /// By what the batch of a case is found again for as long as the ledger has its row: the time of its first claim, and two
@@ -149,6 +157,13 @@ mod tests {
         let half = |identity: CaseIdentity| identity.source();
         assert_eq!(half(of("SHOP-1", "TC-1")), half(of("SHOP-1", "TC-2")));
         assert_ne!(half(of("SHOP-1", "TC-1")), half(of("SHOP-2", "TC-1")));
+    }
+
+    #[test]
+    fn a_source_ends_before_the_next_one_begins() {
+        let end = |bytes: [u8; SOURCE_BYTES]| SourceId(bytes).end();
+        assert_eq!(end([0, 0, 0, 0, 0, 0, 1, 255]), [0, 0, 0, 0, 0, 0, 2, 0]);
+        assert!(end([255; SOURCE_BYTES]) > vec![255; 16]);
     }
 
     #[test]

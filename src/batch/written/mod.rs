@@ -7,11 +7,15 @@ mod fields;
 pub(crate) mod fixture;
 mod identity;
 mod markup;
+mod of_record;
+mod source_name;
 mod updated;
 
 pub use self::canonical::{is_nothing, is_same};
 pub use self::fields::{Since, WrittenFields};
 pub use self::identity::{BatchMark, CaseIdentity, SourceId};
+pub use self::of_record::identities_of;
+pub use self::source_name::source_name;
 pub use self::updated::Update;
 
 /// A case that was written into Testmo.

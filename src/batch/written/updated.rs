@@ -19,6 +19,14 @@ pub struct Update<'a> {
 }
 
 impl WrittenFields {
+    /// Returns what is remembered of a case after these fields of it were written, and nothing else: no texts, as an earlier
+    /// renderer hashed those in another form.
+    #[must_use]
+    pub fn with(&self, written: &Map<String, Value>, shown: &Map<String, Value>) -> Self {
+        let row = |(column, value): (&String, &Value)| Self::row_of(column, value, shown.get(column));
+        self.with_rows(&written.iter().map(row).collect::<Vec<_>>())
+    }
+
     /// Returns what is remembered of a case of which this was remembered, after an update.
     ///
     /// A field that was not written keeps what Testmo showed when it was, so that an edit since then is never taken for
@@ -74,6 +82,16 @@ mod tests {
         assert_eq!(after.since("custom_note", &json!("mine")), Some(Since::Touched));
         assert_eq!(after.since("custom_old", &json!(null)), None);
         assert!(after.has_tag("u") && !after.has_tag("t") && after.is_batch_tag("sqai-0123456789ab"));
+    }
+
+    #[test]
+    fn fields_that_are_written_apart_replace_their_own_rows_only() {
+        let retired = object(json!({"state_id": 9, "name": "b"}));
+        let after = first().with(&retired, &object(json!({"state_id": {"id": 9}, "name": "b"})));
+        assert!(after.is_written("state_id", &json!(9)) && after.is_written("name", &json!("b")));
+        assert!(!after.is_written("name", &json!("a")) && after.has_tag("t"));
+        assert_eq!(after.since("custom_note", &json!("<p>x</p>")), Some(Since::Untouched));
+        assert_eq!(after.count(), first().count() + 1);
     }
 
     #[test]

@@ -25,6 +25,7 @@ and ends when the account or the tenant is paused. Nothing is changed.
   missing        its row is no longer in the project: deleted, or moved to another project
   not_seen       as missing, but cases were removed while Testmo was read: run the command again
   not_delivered  it was refused or is still to be sent, so nothing is expected
+  undone         its batch was taken back, so nothing is expected
 
 Times and users of edits are what Testmo shows. The table lists all cases of a batch, and of a tenant those that are not there
 once; CSV and JSON have every case.

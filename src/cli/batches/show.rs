@@ -1,7 +1,7 @@
 //! `batches show`: shows everything that is known of one batch.
 
 use clap::Args;
-use testmo_courier::app::batches::{self, BatchDetails, BatchRecord, link, testmo_id};
+use testmo_courier::app::batches::{self, BatchDetails, BatchRecord, dropped_link, link, testmo_id};
 use testmo_courier::app::view::{BatchDetailsView, TimelineView, due};
 use testmo_courier::app::{BatchKey, Store};
 
@@ -36,6 +36,7 @@ fn text(details: &BatchDetails) -> String {
     let mut text = facts(&summary(details));
     if let Some(record) = details.record() {
         section(&mut text, "cases", &cases(details, record));
+        section(&mut text, "cases that are no longer generated", &dropped(record));
         if record.arrived().next().is_some() {
             text += &format!("  as they are in Testmo now: `testmo-courier batches compare {}`\n", details.key);
         }
@@ -102,6 +103,20 @@ fn cases(details: &BatchDetails, record: &BatchRecord) -> List {
             id.map(|id| id.to_string()).unwrap_or_default(),
             place.join(": "),
             case.duplicates.iter().map(u64::to_string).collect::<Vec<_>>().join(", "),
+        ]);
+    }
+    list
+}
+
+fn dropped(record: &BatchRecord) -> List {
+    let mut list = List::new(&["id", "done", "link", "written by"]);
+    for case in &record.dropped.cases {
+        let by = case.batch.as_ref().map_or_else(String::new, |batch| format!("batch {batch}"));
+        list.add(vec![
+            case.id.to_string(),
+            BatchDetails::removal(case).into(),
+            dropped_link(record, case).unwrap_or_default(),
+            by,
         ]);
     }
     list

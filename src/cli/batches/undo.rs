@@ -29,7 +29,8 @@ Examples:
 
 const RESTORE_EXAMPLES: &str = "\
 Retired cases get their former state and folder again, and fields the content that the batch had written, unless a person
-has changed them since the undo. What was deleted stays deleted.
+has changed them since the undo. Deleted cases are created again, with new ids: test runs and issues that had them stay without
+them.
 
 Example:
   testmo-courier batches restore acme/shop-142-1 --because 'the generation was right after all'";
@@ -197,6 +198,10 @@ fn why(item: &UndoItem) -> String {
         (None, Some(Intent::Set(setting))) if !setting.kept.is_empty() => {
             format!("A person has edited {}, which stays.", setting.kept.join(", "))
         }
+        (None, _) if item.again.is_some() => match item.new_id {
+            Some(id) => format!("It was deleted, and is case {id} now."),
+            None => "It was deleted: it is created again, with a new id.".into(),
+        },
         (None, _) => String::new(),
     }
 }
@@ -207,6 +212,9 @@ fn print_outcome(outcome: &Outcome, out: &mut Output) -> Result<(), Failure> {
     out.line(format_args!(
         "Done: {retired} retired, {deleted} deleted, {restored} restored, {left} left as they are."
     ))?;
+    for item in outcome.undo.items.iter().filter(|item| item.new_id.is_some()) {
+        out.line(format_args!("  case {} in Testmo: {}", item.id, why(item)))?;
+    }
     for item in outcome.undo.items.iter().filter(|item| item.left().is_some()) {
         out.line(format_args!("  left: case {} in Testmo. {}", item.id, why(item)))?;
     }

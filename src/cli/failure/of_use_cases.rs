@@ -324,7 +324,8 @@ impl From<PreviewError> for Failure {
         match error {
             PreviewError::NamesUnknown(ref tenant)
             | PreviewError::NoAccess { ref tenant, .. }
-            | PreviewError::Folders { ref tenant, .. } => {
+            | PreviewError::Folders { ref tenant, .. }
+            | PreviewError::Cases { ref tenant, .. } => {
                 let verify = format!("run `testmo-courier tenants verify {tenant}`");
                 Self::finding(error, verify)
             }

@@ -5,6 +5,7 @@ mod assumptions;
 mod list;
 mod mapping;
 mod preview;
+mod preview_plan;
 mod probe;
 mod remove;
 mod report;

@@ -17,10 +17,12 @@ use super::super::message_file::read;
 use super::super::open::{configuration, context, store};
 use super::super::output::{Colour, Output, visible};
 use super::super::table::{counted, facts};
+use super::preview_plan::plan_text;
 
 const EXAMPLES: &str = "\
 Nothing is sent or created: the preview uses the stored connection. With --online it also reads the project's folders
-from Testmo.
+from Testmo and, for a batch that updates cases of earlier batches, these cases: it shows which are new, the same, changed,
+kept or no longer generated.
 
 Examples:
   testmo-courier tenants preview acme batch.json
@@ -36,7 +38,7 @@ pub(crate) struct Arguments {
     /// Show only the case at this position, from 1
     #[arg(long, value_name = "N")]
     case: Option<usize>,
-    /// Read from Testmo whether the folder exists
+    /// Read from Testmo whether the folder exists, and the cases that earlier batches wrote
     #[arg(long)]
     online: bool,
     /// Print JSON, for programs
@@ -82,6 +84,10 @@ fn print(preview: &Preview, out: &mut Output) -> Result<(), Failure> {
             out.paint(Colour::Red, "The worker will refuse these cases and send the others:")
         ))?;
         preview.faulty.iter().try_for_each(|case| print_faulty(case, out))?;
+    }
+    if let Some(plan) = &preview.plan {
+        out.line("\nCases that earlier batches wrote:")?;
+        plan_text(plan).lines().try_for_each(|line| out.line(format_args!("  {line}")))?;
     }
     for (position, case) in &preview.cases {
         out.line("")?;

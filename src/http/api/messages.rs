@@ -16,8 +16,12 @@ const CASE: Parameter = Parameter {
     kind: Kind::Number(1, 1_000_000),
 };
 
-const ONLINE: Parameter =
-    Parameter { name: "online", about: "Also reads the project's folders from Testmo.", kind: Kind::Flag };
+const ONLINE: Parameter = Parameter {
+    name: "online",
+    about: "Also reads from Testmo: the project's folders, and the cases that earlier batches wrote, to show as `plan` what would \
+            become of each.",
+    kind: Kind::Flag,
+};
 
 pub(super) const ROUTES: &[Route] = &[
     Route {

@@ -235,7 +235,9 @@ impl From<PreviewError> for Problem {
             PreviewError::NamesUnknown(_) | PreviewError::NoAccess { .. } => {
                 Self::new(Code::Conflict, error).remedy("Verify the connection.")
             }
-            PreviewError::Folders { .. } => Self::new(Code::TestmoUnavailable, error).remedy("Verify the connection."),
+            PreviewError::Folders { .. } | PreviewError::Cases { .. } => {
+                Self::new(Code::TestmoUnavailable, error).remedy("Verify the connection.")
+            }
             PreviewError::Paused { seconds } => {
                 Self::new(Code::TestmoUnavailable, error).remedy(format!("Try again in {seconds} s."))
             }

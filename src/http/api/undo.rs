@@ -24,8 +24,8 @@ pub(super) const ROUTES: &[Route] = &[
     Route {
         id: "restoreBatch",
         path: "/api/v1/batches/{tenant}/{batch}/restore",
-        about: "Takes an undo of a batch back, as far as nobody has changed its cases since. What was deleted stays deleted. A \
-                reason is needed.",
+        about: "Takes an undo of a batch back, as far as nobody has changed its cases since. What was deleted is created \
+                again, with new ids. A reason is needed.",
         handler: |call| Box::pin(change(call, UndoKind::Restore)),
         ..UNDO
     },

@@ -65,12 +65,12 @@ pub(super) async fn store_batches(
     let rows = Dialect::of(conn).rows(&BATCH_COLUMNS);
     let mut kept = HashSet::new();
     let insert = format!(
-        "INSERT INTO batches (tenant_id, batch_id, fingerprint, state, revision, epoch, targets, cases, open_push, \
+        "INSERT INTO batches (tenant_id, batch_id, fingerprint, state, revision, epoch, source, replaced, targets, cases, open_push, \
          doubt_since, floor, claimed_at, lease_until, first_seen_at, settled_at, published_at, arrived_at, restores) \
-         SELECT tenant_id, batch_id, fingerprint, state, revision, epoch, targets, cases, open_push, \
+         SELECT tenant_id, batch_id, fingerprint, state, revision, epoch, source, replaced, targets, cases, open_push, \
          doubt_since, floor, $2, lease_until, $2, settled_at, published_at, arrived_at, restores FROM {rows} WHERE true \
          ON CONFLICT (tenant_id, batch_id) DO UPDATE SET state = excluded.state, epoch = excluded.epoch, \
-         fingerprint = excluded.fingerprint, first_seen_at = excluded.first_seen_at, targets = excluded.targets, \
+         fingerprint = excluded.fingerprint, first_seen_at = excluded.first_seen_at, source = excluded.source, replaced = excluded.replaced, targets = excluded.targets, \
          cases = excluded.cases, open_push = excluded.open_push, doubt_since = excluded.doubt_since, \
          floor = excluded.floor, claimed_at = excluded.claimed_at, lease_until = excluded.lease_until, \
          revision = excluded.revision, restores = excluded.restores, \

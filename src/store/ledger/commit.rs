@@ -184,8 +184,9 @@ async fn store_batches(
     let mut moved = Vec::new();
     if !known.is_empty() {
         let sql = format!(
-            "UPDATE batches SET fingerprint = r.fingerprint, edited_from = r.edited_from, state = r.state, revision = r.revision, epoch = r.epoch, targets = r.targets, \
-             cases = r.cases, open_push = r.open_push, doubt_since = r.doubt_since, late_since = r.late_since, \
+            "UPDATE batches SET fingerprint = r.fingerprint, edited_from = r.edited_from, state = r.state, revision = r.revision, epoch = r.epoch, \
+             source = r.source, replaced = r.replaced, targets = r.targets, \
+             cases = r.cases, dropped = r.dropped, open_push = r.open_push, doubt_since = r.doubt_since, late_since = r.late_since, \
              floor = r.floor, settled_at = r.settled_at, restores = r.restores, lease_until = COALESCE(r.lease_until, batches.lease_until) \
              FROM {} WHERE batches.tenant_id = r.tenant_id AND batches.batch_id = r.batch_id \
              AND batches.epoch = r.from_epoch RETURNING batches.tenant_id, batches.batch_id",
@@ -199,14 +200,14 @@ async fn store_batches(
     }
     if !new.is_empty() {
         let sql = format!(
-            "INSERT INTO batches (tenant_id, batch_id, fingerprint, edited_from, state, revision, epoch, targets, cases, \
+            "INSERT INTO batches (tenant_id, batch_id, fingerprint, edited_from, state, revision, epoch, source, replaced, targets, cases, \
              open_push, doubt_since, first_seen_at, settled_at, published_at, arrived_at, restores) \
-             SELECT tenant_id, batch_id, fingerprint, edited_from, state, revision, epoch, targets, cases, open_push, \
+             SELECT tenant_id, batch_id, fingerprint, edited_from, state, revision, epoch, source, replaced, targets, cases, open_push, \
              doubt_since, $2, settled_at, published_at, arrived_at, restores FROM {} WHERE true \
              ON CONFLICT (tenant_id, batch_id) DO UPDATE SET fingerprint = excluded.fingerprint, \
              edited_from = excluded.edited_from, \
              state = excluded.state, revision = excluded.revision, epoch = excluded.epoch, \
-             targets = excluded.targets, cases = excluded.cases, open_push = excluded.open_push, \
+             source = excluded.source, replaced = excluded.replaced, targets = excluded.targets, cases = excluded.cases, open_push = excluded.open_push, \
              doubt_since = excluded.doubt_since, first_seen_at = excluded.first_seen_at, \
              settled_at = excluded.settled_at, published_at = excluded.published_at, \
              arrived_at = excluded.arrived_at, restores = excluded.restores \

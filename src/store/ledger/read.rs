@@ -87,6 +87,9 @@ fn columns(row: &AnyRow) -> Result<StoredBatch, StoreError> {
     let earlier = row.maybe_text("edited_from")?;
     let earlier = earlier.map(|text| serde_json::from_str(&text).map_err(|_| StoreError::malformed("edited_from")));
     let earlier = earlier.transpose()?.unwrap_or_default();
+    let dropped = row.maybe_text("dropped")?;
+    let dropped = dropped.map(|text| serde_json::from_str(&text).map_err(|_| StoreError::malformed("dropped")));
+    let dropped = dropped.transpose()?.unwrap_or_default();
     let record = BatchRecord {
         key: key_of(row)?,
         fingerprint: row.text("fingerprint")?,
@@ -94,8 +97,11 @@ fn columns(row: &AnyRow) -> Result<StoredBatch, StoreError> {
         state: row.parsed("state")?,
         revision: row.whole("revision")?,
         epoch: row.whole("epoch")?,
+        source: row.maybe_text("source")?,
+        replaced: row.maybe_text("replaced")?,
         targets: row.json("targets")?,
         cases: row.json("cases")?,
+        dropped,
         open_push,
         unclear_since: row.maybe_int("doubt_since")?,
         late_since: row.maybe_int("late_since")?,

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::super::sql::Kind;
 use super::RecordUpdate;
 
-pub(super) const BATCH_COLUMNS: [(&str, Kind); 19] = [
+pub(super) const BATCH_COLUMNS: [(&str, Kind); 22] = [
     ("tenant_id", Kind::Text),
     ("batch_id", Kind::Text),
     ("fingerprint", Kind::Text),
@@ -14,8 +14,11 @@ pub(super) const BATCH_COLUMNS: [(&str, Kind); 19] = [
     ("revision", Kind::Int),
     ("epoch", Kind::Int),
     ("from_epoch", Kind::Int),
+    ("source", Kind::Text),
+    ("replaced", Kind::Text),
     ("targets", Kind::Text),
     ("cases", Kind::Text),
+    ("dropped", Kind::Text),
     ("open_push", Kind::Text),
     ("doubt_since", Kind::Int),
     ("late_since", Kind::Int),
@@ -38,8 +41,14 @@ pub(super) struct BatchRow<'a> {
     revision: u32,
     epoch: u64,
     from_epoch: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replaced: Option<&'a str>,
     targets: String,
     cases: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dropped: Option<String>,
     open_push: Option<String>,
     doubt_since: Option<i64>,
     late_since: Option<i64>,
@@ -75,8 +84,11 @@ impl<'a> BatchRow<'a> {
             revision: record.revision,
             epoch: record.epoch,
             from_epoch: update.from_epoch,
+            source: record.source.as_deref(),
+            replaced: record.replaced.as_deref(),
             targets: text(&record.targets),
             cases: text(&record.cases),
+            dropped: (!record.dropped.is_empty()).then(|| text(&record.dropped)),
             open_push: record.open_push.as_ref().map(text),
             doubt_since: record.unclear_since,
             late_since: record.late_since,

@@ -13,7 +13,7 @@ use sqlx::any::AnyRow;
 
 use super::sql::{self, Bound, Columns, Dialect, Kind, Transaction, bytes_in_row};
 use super::{Store, StoreError};
-use crate::batch::written::{BatchMark, CaseIdentity, WrittenCase, WrittenFields};
+use crate::batch::written::{BatchMark, CaseIdentity, SourceId, WrittenCase, WrittenFields};
 use crate::batch::{BatchId, BatchKey, TenantId};
 
 pub use self::days::day;
@@ -37,13 +37,26 @@ pub trait WrittenStore: Send + Sync {
     /// When the store does not answer.
     async fn written(&self, tenant: &TenantId, cases: &[CaseIdentity]) -> Result<Vec<Remembered>, StoreError>;
 
-    /// Gives a source to a batch, unless another batch has it or has written a later generation.
-    ///
-    /// The batch has it until its record is finished; as that raises the epoch, a worker that still works on it then is fenced.
+    /// Returns up to `most` of a tenant's cases of a source that are remembered, in the order of their identities, after one of
+    /// them.
     ///
     /// # Errors
-    /// When the store does not answer; the source may be given then.
-    async fn claim_source(&self, claim: &SourceClaim) -> Result<SourceOutcome, StoreError>;
+    /// When the store does not answer.
+    async fn written_of_source(
+        &self,
+        tenant: &TenantId,
+        source: SourceId,
+        after: Option<CaseIdentity>,
+        most: u32,
+    ) -> Result<Vec<Remembered>, StoreError>;
+
+    /// Gives sources to a batch, unless another batch has one of them or has written a later generation of it.
+    ///
+    /// The batch has them until its record is finished; as that raises the epoch, a worker that still works on it then is fenced.
+    ///
+    /// # Errors
+    /// When the store does not answer; the sources may be given then.
+    async fn claim_sources(&self, claim: &SourceClaim) -> Result<SourceOutcome, StoreError>;
 
     /// Forgets up to `most` cases that were last written on a day before the one that is `remember` ago, and returns how
     /// many.
@@ -74,11 +87,32 @@ impl WrittenStore for Store {
         Ok(written.into_iter().map(|case| Remembered { batch: batch_of(&batches, case.batch), case }).collect())
     }
 
-    async fn claim_source(&self, claim: &SourceClaim) -> Result<SourceOutcome, StoreError> {
+    async fn written_of_source(
+        &self,
+        tenant: &TenantId,
+        source: SourceId,
+        after: Option<CaseIdentity>,
+        most: u32,
+    ) -> Result<Vec<Remembered>, StoreError> {
+        let mut conn = self.reading().await?;
+        let after = after.map_or_else(|| source.bytes().to_vec(), |after| after.bytes().to_vec());
+        let sql = "SELECT identity, testmo_id, folder_id, batch, renderer, fields FROM written_cases \
+                   WHERE identity > $1 AND identity < $2 ORDER BY identity LIMIT $3";
+        let bounds = vec![Bound::Blob(after.into()), Bound::Blob(source.end().into()), Bound::Int(i64::from(most))];
+        let rows = sql::fetch(&mut conn, sql, bounds).await?;
+        let written = self.unreadable.skip(rows.iter().map(read))?;
+        let batches = batches_of(&mut conn, tenant, &written).await?;
+        Ok(written.into_iter().map(|case| Remembered { batch: batch_of(&batches, case.batch), case }).collect())
+    }
+
+    async fn claim_sources(&self, claim: &SourceClaim) -> Result<SourceOutcome, StoreError> {
         let mut transaction = Transaction::begin(&self.writers, &self.clock).await?;
         let now = transaction.now;
         let outcome = source::claim(transaction.conn()?, now, claim).await?;
-        transaction.commit().await?;
+        match outcome {
+            SourceOutcome::Granted { .. } => transaction.commit().await?,
+            SourceOutcome::Busy(_) | SourceOutcome::Superseded(_) => transaction.roll_back().await?,
+        }
         Ok(outcome)
     }
 
@@ -92,6 +126,26 @@ impl WrittenStore for Store {
         );
         let forgotten = sql::execute(&mut conn, sql, vec![Bound::Int(first_kept), Bound::Int(i64::from(most))]).await?;
         Ok(forgotten.max(source::forget(&mut conn, first_kept, most).await?))
+    }
+}
+
+impl Store {
+    /// Returns which batch has written the latest generation of any of these sources, and when its cases were generated, in
+    /// milliseconds since 1970.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn latest_generation(
+        &self,
+        sources: impl IntoIterator<Item = SourceId>,
+    ) -> Result<Option<(i64, BatchKey)>, StoreError> {
+        let mut conn = self.reading().await?;
+        let mut latest: Option<(i64, BatchKey)> = None;
+        for source in sources {
+            let found = source::latest(&mut conn, source).await?;
+            latest = found.into_iter().chain(latest).max_by_key(|(at, _)| *at);
+        }
+        Ok(latest)
     }
 }
 

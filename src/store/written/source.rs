@@ -1,5 +1,7 @@
 //! Lets one batch at a time write the cases of a source, and remembers which generation wrote them last.
 
+use std::collections::BTreeSet;
+
 use sqlx::AnyConnection;
 
 use super::super::StoreError;
@@ -9,11 +11,12 @@ use crate::batch::ledger::BatchState;
 use crate::batch::written::SourceId;
 use crate::batch::{BatchId, BatchKey, TenantId};
 
-/// A batch that is to write the cases of a source. Its record is stored.
+/// A batch that is to write the cases of sources: of its own one, and of the one of a batch that it replaces. Its record is
+/// stored.
 #[derive(Clone, Debug)]
 pub struct SourceClaim {
-    /// The source.
-    pub source: SourceId,
+    /// The sources.
+    pub sources: BTreeSet<SourceId>,
     /// The batch.
     pub batch: BatchKey,
     /// When its cases were generated, in milliseconds since 1970; `None` for a batch that is taken back: it gets the source
@@ -24,14 +27,14 @@ pub struct SourceClaim {
 /// The answer to a [`SourceClaim`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SourceOutcome {
-    /// The batch has the source until it is finished.
+    /// The batch has the sources until it is finished.
     Granted {
-        /// When the cases of the latest generation that was written before were generated, if there is one.
+        /// When the cases of the latest generation of any of them that was written before were generated, if there is one.
         latest_at: Option<i64>,
     },
-    /// Another batch has it, and is not finished.
+    /// Another batch has one of them, and is not finished.
     Busy(BatchKey),
-    /// This batch has written a later generation.
+    /// This batch has written a later generation of one of them.
     Superseded(BatchKey),
 }
 
@@ -42,14 +45,31 @@ struct Row {
     latest: Option<(i64, BatchKey)>,
 }
 
-/// Gives a source to a batch, unless another batch has it or has written a later generation.
+/// Gives sources to a batch, unless another batch has one of them or has written a later generation of it: then the
+/// transaction has to be rolled back. They are taken in order, so that two batches never wait for each other.
 pub(super) async fn claim(
     conn: &mut AnyConnection,
     now: i64,
     claim: &SourceClaim,
 ) -> Result<SourceOutcome, StoreError> {
+    let mut latest = None;
+    for source in &claim.sources {
+        match claim_one(conn, now, source, claim).await? {
+            SourceOutcome::Granted { latest_at } => latest = latest.max(latest_at),
+            refused @ (SourceOutcome::Busy(_) | SourceOutcome::Superseded(_)) => return Ok(refused),
+        }
+    }
+    Ok(SourceOutcome::Granted { latest_at: latest })
+}
+
+async fn claim_one(
+    conn: &mut AnyConnection,
+    now: i64,
+    source: &SourceId,
+    claim: &SourceClaim,
+) -> Result<SourceOutcome, StoreError> {
     let BatchKey { tenant, batch } = &claim.batch;
-    let id = || Bound::Blob(claim.source.bytes().to_vec().into());
+    let id = || Bound::Blob(source.bytes().to_vec().into());
     let owner = || [Bound::Text(tenant.as_str().to_owned()), Bound::Text(batch.as_str().to_owned())];
     let sql = "INSERT INTO sources (source, tenant_id, batch_id, generated_at, claimed_on) VALUES ($1, $2, $3, $4, $5) \
                ON CONFLICT (source) DO NOTHING";
@@ -76,8 +96,7 @@ pub(super) async fn claim(
         if is(BatchState::Open) || is(BatchState::Undone) && lease.is_some_and(|until| until > now) {
             return Ok(SourceOutcome::Busy(stored.owner));
         }
-        let has_written = [BatchState::Delivered, BatchState::Partial].map(BatchState::name);
-        if state.is_some_and(|state| has_written.contains(&state.as_str())) {
+        if state.is_some_and(|state| has_written(&state)) {
             stored.note_owner();
         }
     }
@@ -106,6 +125,24 @@ pub(super) async fn claim(
     ];
     sql::execute(conn, sql, bounds).await?;
     Ok(SourceOutcome::Granted { latest_at })
+}
+
+/// Returns which batch has written the latest generation of a source, and when its cases were generated.
+pub(super) async fn latest(conn: &mut AnyConnection, source: SourceId) -> Result<Option<(i64, BatchKey)>, StoreError> {
+    let sql = "SELECT s.*, b.state FROM sources s LEFT JOIN batches b ON b.tenant_id = s.tenant_id \
+               AND b.batch_id = s.batch_id WHERE s.source = $1";
+    let rows = sql::fetch(conn, sql, vec![Bound::Blob(source.bytes().to_vec().into())]).await?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    let mut stored = Row::read(row)?;
+    if row.maybe_text("state")?.is_some_and(|state| has_written(&state)) {
+        stored.note_owner();
+    }
+    Ok(stored.latest)
+}
+
+/// Returns whether a batch in this state has written its generation.
+fn has_written(state: &str) -> bool {
+    [BatchState::Delivered, BatchState::Partial].map(BatchState::name).contains(&state)
 }
 
 /// Forgets up to `most` sources that were last claimed before a day, by batches that are finished.

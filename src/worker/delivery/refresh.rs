@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::state::Delivery;
 use crate::batch::Reason;
-use crate::batch::ledger::{BatchState, CaseRecord, Standing};
+use crate::batch::ledger::{BatchState, Standing};
 use crate::store::StoreError;
 use crate::store::ledger::StoredBatch;
 use crate::worker::admission::reject::{Rejection, reject};
@@ -38,8 +38,7 @@ pub(super) async fn refresh_from_ledger(
         return drop_copy(&delivery.context, &record, &batch.message).await.map(|()| NextStep::Finished);
     }
     let leased = lease_until.map_or(0, |until| until - now);
-    let is_writing = record.cases.iter().any(CaseRecord::is_writing);
-    if (record.open_push.is_some() || is_writing) && leased > 0 {
+    if (record.open_push.is_some() || record.is_writing()) && leased > 0 {
         return Ok(NextStep::Pause(Duration::from_millis(u64::try_from(leased).unwrap_or(0))));
     }
     batch.stored_epoch = record.epoch;

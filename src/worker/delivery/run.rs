@@ -40,7 +40,7 @@ pub(in crate::worker) async fn deliver(
 async fn prepare(delivery: &Delivery, job: &mut Job) -> Result<(), StoreError> {
     for part in &mut job.parts {
         may_panic("prepare", &part.batch.key);
-        part.next = Some(if part.batch.record.outcome().is_some() {
+        part.next = Some(if part.batch.is_decided() {
             finish_known(&delivery.context, &mut part.batch).await?
         } else if part.batch.folders.are_found() {
             advance(delivery, &mut part.batch, &mut job.feedback).await?

@@ -17,7 +17,8 @@ pub(super) async fn note_previous(
     connection: &Connection,
     shares: &mut [Share<'_>],
 ) -> Result<(), StoreError> {
-    let wanted: Vec<CaseIdentity> = shares.iter().flat_map(identities).filter_map(|(_, identity)| identity).collect();
+    let may_repeat = shares.iter().filter(|share| share.part.batch.can_have_earlier());
+    let wanted: Vec<CaseIdentity> = may_repeat.flat_map(identities).filter_map(|(_, identity)| identity).collect();
     if wanted.is_empty() {
         return Ok(());
     }
@@ -57,15 +58,16 @@ pub(super) fn written(
 ) -> Vec<WrittenCase> {
     let case = |(position, testmo_id, fields)| {
         let target = target_of(position)?;
-        Some(WrittenCase {
-            identity: batch.identity(position, &target)?,
+        let case = move |identity| WrittenCase {
+            identity,
             testmo_id,
             folder: target.folder,
             batch: BatchMark::of(&batch.key.batch, batch.record.first_seen_at),
-            fields,
-        })
+            fields: WrittenFields::clone(&fields),
+        };
+        Some(batch.identities(position, &target).map(case))
     };
-    cases.filter_map(case).collect()
+    cases.filter_map(case).flatten().collect()
 }
 
 /// Returns what is remembered of cases that reconciliation found, by position. Testmo's list is not read for it.

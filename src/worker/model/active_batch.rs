@@ -215,6 +215,12 @@ impl ActiveBatch {
         }
     }
 
+    /// Returns whether nothing is left to do for its cases, and for those of its source that it does not have.
+    pub(in crate::worker) fn is_decided(&self) -> bool {
+        let is_left = self.generation.removal.is_some() && !self.generation.is_done;
+        self.record.outcome().is_some() && !is_left
+    }
+
     /// Returns what has to be done with it: cases are sent together with those of other batches, everything else is
     /// done for this batch alone.
     fn work(&self) -> Work {

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::batch::Batch;
-use crate::batch::generation::Edits;
+use crate::batch::generation::{Edits, Removal, mode_of, removal_of};
 use crate::batch::ledger::PreviousCase;
 use crate::batch::message::OnRepeat;
 use crate::batch::render::mapping::Mapping;
-use crate::batch::written::{BatchMark, WrittenFields};
+use crate::batch::written::{BatchMark, CaseIdentity, WrittenFields};
+use crate::batch::{Batch, BatchId};
 use crate::testmo::CasesOf;
 
 /// What a batch does with cases that earlier batches wrote, and how far it has come.
@@ -15,9 +15,17 @@ use crate::testmo::CasesOf;
 pub(in crate::worker) struct Generation {
     pub(in crate::worker) mode: OnRepeat,
     pub(in crate::worker) edits: Edits,
+    /// The batch that it replaces.
+    pub(in crate::worker) replaces: Option<BatchId>,
+    /// The name of the source of that batch, once it is known.
+    pub(in crate::worker) replaced: Option<String>,
+    /// What is done with cases of its source that it does not have; `None` if that is not to be found out.
+    pub(in crate::worker) removal: Option<Removal>,
     /// When its cases were generated, in milliseconds since 1970.
     pub(in crate::worker) generated_at: i64,
-    /// Whether each case is decided that an earlier batch may have written.
+    /// Whether each of its own cases is decided that an earlier batch may have written.
+    pub(in crate::worker) is_own_done: bool,
+    /// Whether everything is decided that concerns earlier batches.
     pub(in crate::worker) is_done: bool,
     pub(in crate::worker) progress: Progress,
 }
@@ -27,6 +35,10 @@ pub(in crate::worker) struct Generation {
 pub(in crate::worker) struct Progress {
     /// What was written before of its cases, by position, once that was read. It has the source then.
     pub(in crate::worker) known: Option<BTreeMap<usize, KnownCase>>,
+    /// Whether no generation of the source is as new as this one.
+    pub(in crate::worker) is_latest: bool,
+    /// The cases of the source that it does not have, by their ids, once they were read.
+    pub(in crate::worker) gone: Option<BTreeMap<u64, GoneCase>>,
     /// The lists that are still to be read, and the page of the first one.
     pub(in crate::worker) lists: VecDeque<CasesOf>,
     pub(in crate::worker) page: u64,
@@ -49,16 +61,28 @@ pub(in crate::worker) struct KnownCase {
     pub(in crate::worker) tag: Option<String>,
 }
 
+/// A case of the source of a batch that the batch does not have.
+#[derive(Clone, Debug)]
+pub(in crate::worker) struct GoneCase {
+    pub(in crate::worker) known: KnownCase,
+    /// By what it is recognized: in each source of the batch.
+    pub(in crate::worker) identities: Vec<CaseIdentity>,
+}
+
 impl Generation {
     /// Returns what a batch does, by what it says itself or by the mapping of its tenant.
     pub(in crate::worker) fn of(batch: &Batch, mapping: &Mapping) -> Self {
-        let mode = batch.on_repeat.or(mapping.on_repeat).unwrap_or_default();
-        let has_identities = batch.source.key.is_some() && batch.cases.iter().any(|case| case.external_id.is_some());
+        let mode = mode_of(batch, mapping);
+        let has_identities = batch.cases.iter().any(|case| case.external_id.is_some());
         Self {
             mode,
             edits: mapping.edits,
+            replaces: batch.replaces.clone(),
+            replaced: None,
+            removal: removal_of(batch, mapping),
             generated_at: batch.generated_at,
-            is_done: mode == OnRepeat::Create || !has_identities,
+            is_own_done: false,
+            is_done: mode == OnRepeat::Create || (!has_identities && batch.replaces.is_none()),
             progress: Progress::default(),
         }
     }
@@ -66,6 +90,7 @@ impl Generation {
     /// Has everything found out again, as the record of the batch is another one.
     pub(in crate::worker) fn restart(&mut self) {
         self.is_done &= self.mode == OnRepeat::Create;
+        self.is_own_done = false;
         self.progress = Progress::default();
     }
 }

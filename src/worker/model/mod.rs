@@ -15,7 +15,7 @@ mod unclear;
 pub(super) use self::active_batch::tests::batch_of;
 pub(super) use self::active_batch::{ActiveBatch, WorkKey};
 pub(super) use self::backlog::{Backlog, Backlogs};
-pub(super) use self::generation::{KnownCase, Progress};
+pub(super) use self::generation::{GoneCase, KnownCase, Progress};
 pub(super) use self::inbound::{InboundMessage, kept_headers};
 pub(super) use self::step::{Disposition, Dispositions, LaneUpdate, NextStep, PushFeedback};
 pub(super) use self::trial::{REST, SlowTrials};

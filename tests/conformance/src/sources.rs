@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use testmo_courier::batch::ledger::BatchState;
+use testmo_courier::batch::ledger::{BatchRecord, BatchState, DropChange, Dropped, DroppedCase};
 use testmo_courier::batch::written::CaseIdentity;
 use testmo_courier::store::ledger::{Commit, RecordUpdate};
 use testmo_courier::store::written::{SourceClaim, SourceOutcome};
@@ -14,21 +14,29 @@ use crate::values::{DAY, START, connection, fresh, target, tenant};
 cases! {
     ($) sources_cases in sources:
     one_batch_at_a_time_has_a_source_until_it_is_finished,
+    several_sources_are_given_together_or_not_at_all,
+    the_latest_generation_of_several_sources_counts,
     a_generation_that_is_older_than_one_that_was_written_is_superseded,
     a_generation_of_which_nothing_was_written_supersedes_none,
     a_batch_that_is_taken_back_has_its_source_while_a_request_may_be_under_way,
     a_source_is_forgotten_once_nobody_has_claimed_it_for_long,
+    the_source_of_a_batch_and_what_it_dropped_are_stored_with_it,
 }
 
 const FREE: SourceOutcome = SourceOutcome::Granted { latest_at: None };
 
 async fn claim(f: &dyn Subject, batch: &str, generated_at: i64) -> SourceOutcome {
-    claim_at(f, batch, Some(generated_at)).await
+    claim_all(f, &["SHOP-1"], batch, Some(generated_at)).await
 }
 
 async fn claim_at(f: &dyn Subject, batch: &str, generated_at: Option<i64>) -> SourceOutcome {
-    let source = CaseIdentity::of(&target(), &tenant(), Some("SHOP-1"), Some("TC-1")).unwrap().source();
-    f.store().claim_source(&SourceClaim { source, batch: fresh(batch).key, generated_at }).await.unwrap()
+    claim_all(f, &["SHOP-1"], batch, generated_at).await
+}
+
+async fn claim_all(f: &dyn Subject, keys: &[&str], batch: &str, generated_at: Option<i64>) -> SourceOutcome {
+    let source = |key: &&str| CaseIdentity::of(&target(), &tenant(), Some(key), Some("TC-1")).unwrap().source();
+    let sources = keys.iter().map(source).collect();
+    f.store().claim_sources(&SourceClaim { sources, batch: fresh(batch).key, generated_at }).await.unwrap()
 }
 
 /// Stores a batch that is open.
@@ -57,6 +65,31 @@ async fn one_batch_at_a_time_has_a_source_until_it_is_finished(f: &dyn Subject) 
     finish(f, "b-1", BatchState::Delivered).await;
     assert_eq!(claim(f, "b-2", 20).await, SourceOutcome::Granted { latest_at: Some(10) });
     assert_eq!(claim(f, "b-1", 10).await, SourceOutcome::Busy(fresh("b-2").key), "opened again");
+}
+
+async fn several_sources_are_given_together_or_not_at_all(f: &dyn Subject) {
+    for batch in ["b-1", "b-2", "b-3"] {
+        open(f, batch).await;
+    }
+    assert_eq!(claim(f, "b-1", 10).await, FREE);
+    let both = ["SHOP-1", "SHOP-2"];
+    assert_eq!(claim_all(f, &both, "b-2", Some(20)).await, SourceOutcome::Busy(fresh("b-1").key));
+    assert_eq!(claim_all(f, &["SHOP-2"], "b-3", Some(20)).await, FREE, "nobody has it");
+    finish(f, "b-1", BatchState::Delivered).await;
+    assert_eq!(claim_all(f, &both, "b-2", Some(20)).await, SourceOutcome::Busy(fresh("b-3").key));
+    assert_eq!(claim(f, "b-3", 20).await, SourceOutcome::Granted { latest_at: Some(10) });
+}
+
+async fn the_latest_generation_of_several_sources_counts(f: &dyn Subject) {
+    for (key, batch, at) in [("SHOP-1", "b-1", 10), ("SHOP-2", "b-2", 20)] {
+        open(f, batch).await;
+        assert_eq!(claim_all(f, &[key], batch, Some(at)).await, FREE);
+        finish(f, batch, BatchState::Delivered).await;
+    }
+    open(f, "b-3").await;
+    let both = ["SHOP-1", "SHOP-2"];
+    assert_eq!(claim_all(f, &both, "b-3", Some(15)).await, SourceOutcome::Superseded(fresh("b-2").key));
+    assert_eq!(claim_all(f, &both, "b-3", Some(20)).await, SourceOutcome::Granted { latest_at: Some(20) });
 }
 
 async fn a_generation_that_is_older_than_one_that_was_written_is_superseded(f: &dyn Subject) {
@@ -114,4 +147,28 @@ async fn a_source_is_forgotten_once_nobody_has_claimed_it_for_long(f: &dyn Subje
     finish(f, "b-1", BatchState::Delivered).await;
     assert_eq!(forget().await, 1);
     assert_eq!(claim(f, "b-2", 5).await, FREE);
+}
+
+async fn the_source_of_a_batch_and_what_it_dropped_are_stored_with_it(f: &dyn Subject) {
+    let store = async |record: BatchRecord, from_epoch: u64| {
+        let key = record.key.clone();
+        let batch = Some(RecordUpdate { record, from_epoch });
+        assert!(f.store().commit(Commit { batch, ..Commit::default() }.into()).await.unwrap().is_done());
+        f.batch(&key).await.unwrap().record
+    };
+    let mut record = fresh("b-1");
+    record.source = Some("SHOP-1".into());
+    record.goes_to(std::iter::empty(), &[target()]);
+    let mut stored = store(record, 0).await;
+    assert_eq!((stored.source.as_deref(), stored.dropped.is_empty()), (Some("SHOP-1"), true));
+    let epoch = stored.epoch;
+    let case = |id, change| DroppedCase { id, folder: 2, batch: Some("b-0".into()), change };
+    stored.drops([case(8, DropChange::Writing), case(7, DropChange::Left)]);
+    let mut stored = store(stored, epoch).await;
+    let cases = vec![case(7, DropChange::Left), case(8, DropChange::Writing)];
+    assert_eq!((&stored.dropped, stored.is_writing()), (&Dropped { cases, more: false }, true));
+    let epoch = stored.epoch;
+    stored.not_dropped(&[8]);
+    let stored = store(stored, epoch).await;
+    assert_eq!((stored.dropped.cases.len(), stored.source.as_deref()), (1, Some("SHOP-1")));
 }

@@ -14,6 +14,8 @@ cases! {
     a_later_write_takes_the_place_of_an_earlier_one,
     a_change_that_is_fenced_is_not_remembered,
     what_was_written_too_long_ago_is_forgotten_in_steps,
+    the_cases_of_a_source_are_listed_in_pages,
+    what_was_deleted_is_forgotten_with_its_change,
 }
 
 fn identity(source: &str, id: &str) -> CaseIdentity {
@@ -88,4 +90,37 @@ async fn what_was_written_too_long_ago_is_forgotten_in_steps(f: &dyn Subject) {
     assert_eq!((forget(731, 1).await, forget(731, 9).await), (1, 1));
     assert_eq!(known(f, &ids).await.len(), 1, "the one that was written again");
     assert_eq!((forget(740, 9).await, forget(741, 9).await), (0, 1));
+}
+
+async fn the_cases_of_a_source_are_listed_in_pages(f: &dyn Subject) {
+    let ids = ["TC-1", "TC-2", "TC-3"];
+    let other = WrittenCase { identity: identity("SHOP-2", "TC-1"), ..case("TC-1", 20, "b-1", START) };
+    let mut own = ids.map(|id| case(id, 10, "b-1", START)).to_vec();
+    remember(f, own.iter().cloned().chain([other.clone()]).collect()).await;
+    own.sort_by_key(|case| case.identity);
+    let read = async |key: &str, after, most| {
+        let source = identity(key, "any").source();
+        let read = f.store().written_of_source(&tenant(), source, after, most).await.unwrap();
+        read.into_iter().map(|remembered| remembered.case).collect::<Vec<_>>()
+    };
+    assert_eq!(read("SHOP-1", None, 9).await, own);
+    assert_eq!(read("SHOP-1", None, 2).await, own[..2]);
+    assert_eq!(read("SHOP-1", Some(own[1].identity), 2).await, own[2..]);
+    assert_eq!(read("SHOP-1", Some(own[2].identity), 2).await, []);
+    assert_eq!((read("SHOP-2", None, 9).await, read("SHOP-3", None, 9).await), (vec![other], vec![]));
+}
+
+async fn what_was_deleted_is_forgotten_with_its_change(f: &dyn Subject) {
+    remember(f, vec![case("TC-1", 10, "b-1", START), case("TC-2", 11, "b-1", START)]).await;
+    let forgotten =
+        vec![(identity("SHOP-1", "TC-1"), 10), (identity("SHOP-1", "TC-2"), 10), (identity("SHOP-1", "TC-9"), 11)];
+    let change = Commit { forgotten, ..Commit::default() };
+    assert_eq!(f.store().commit(change.into()).await.unwrap(), CommitOutcome::Done(vec![]));
+    assert_eq!(known(f, &["TC-1", "TC-2"]).await.len(), 1);
+    f.store().set_connection(&connection("v1", true)).await.unwrap();
+    let record = deliver(f, "b-1", |_| {}).await;
+    let batch = Some(RecordUpdate { record, from_epoch: 9 });
+    let change = Commit { batch, forgotten: vec![(identity("SHOP-1", "TC-2"), 11)], ..Commit::default() };
+    assert_eq!(f.store().commit(change.into()).await.unwrap(), CommitOutcome::Fenced);
+    assert_eq!(known(f, &["TC-2"]).await.len(), 1, "nothing of a change that is fenced is stored");
 }

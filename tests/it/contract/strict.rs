@@ -140,6 +140,9 @@ proptest! {
         let ids: Vec<&str> = message["cases"].as_array().expect("cases").iter().filter_map(|case| case["external_id"].as_str()).collect();
         let unique: std::collections::BTreeSet<&str> = ids.iter().map(|id| id.trim()).collect();
         prop_assume!(unique.len() == ids.len() && !unique.iter().any(|id| id.starts_with('#')));
+        // A batch replaces another one, and then it does not create what exists.
+        prop_assume!(message["replaces"] != message["batch_id"]);
+        prop_assume!(message["replaces"].is_null() || message["on_repeat"] != "create");
         let batch = decode(&bytes(&message)).map_err(|broken| TestCaseError::fail(broken.detail()))?;
         let faulty = batch.cases.iter().find_map(|case| case.faulty.as_ref());
         prop_assert!(faulty.is_none(), "{faulty:?} {message}");

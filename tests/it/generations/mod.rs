@@ -1,8 +1,11 @@
 //! Checks what a later generation of a story does with the cases that an earlier one wrote.
 
+mod dropped;
 mod large;
 mod lost;
 pub(crate) mod order;
+mod planned;
+pub(crate) mod replaced;
 mod updated;
 
 use serde_json::{Value, json};

@@ -12,7 +12,7 @@ mod surroundings;
 
 use testmo_courier::batch::Reason;
 
-use crate::generations::order;
+use crate::generations::{order, replaced};
 use crate::{folders, shelved, statuses, unreadable};
 
 /// Returns the test that provokes a reason and follows its remedy: a reason without one does not compile.
@@ -44,6 +44,7 @@ fn test_of(reason: Reason) -> fn() {
         Reason::Unclear | Reason::ReadFailed => accounts::what_needs_nobody_is_delivered_automatically,
         Reason::NoRoom => shelved::retries::what_finds_no_room_for_long_waits_on_the_shelf_without_an_attempt,
         Reason::EarlierGeneration => order::a_generation_waits_until_an_earlier_one_is_finished,
+        Reason::ReplacedUnknown => replaced::a_batch_that_replaces_an_unknown_one_waits_for_a_person,
         Reason::ExistsAlready => order::a_person_decides_where_the_batch_says_so,
         Reason::Paused => accounts::a_pause_is_ended_for_the_tenant_or_the_account,
         Reason::StoreRowUnreadable => unreadable::a_record_that_cannot_be_read_holds_its_batch_alone,
@@ -69,6 +70,7 @@ fn each_test_of_a_remedy_names_its_reasons() {
         include_str!("faulty_cases.rs"),
         include_str!("../folders.rs"),
         include_str!("../generations/order.rs"),
+        include_str!("../generations/replaced.rs"),
         include_str!("../shelved/retries.rs"),
         include_str!("../statuses.rs"),
         include_str!("../unreadable.rs"),

@@ -1,6 +1,8 @@
 //! Checks that a batch is taken back as far as nobody touched it, and that this is taken back as well.
 
 mod created;
+mod deleted;
+mod dropped;
 mod duplicates;
 mod lost;
 mod updated;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use testmo_sim::Time;
 
-use super::{both, case, changes, done, remembered};
+use super::{both, case, changes, done, remembered, run};
 use crate::support::stage::Stage;
 
 fn generation(n: usize, names: [&str; 3]) -> Value {
@@ -58,6 +58,25 @@ async fn fields_go_back_unless_a_person_edited_them_since_and_the_next_generatio
         let change = |n: usize| event["data"]["cases"][n]["change"].clone();
         assert_eq!([change(0), change(1), change(2)], ["updated", "kept", "unchanged"], "{event}");
         assert_eq!(names(&stage), ["a3", "c", "mine"]);
+        stage.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_later_batch_has_unchanged_is_left_until_that_one_is_taken_back() {
+    for mut stage in both().await {
+        stage.start_worker();
+        for n in [1, 2] {
+            stage.publish(&generation(n, ["a", "b", "c"])).await;
+            stage.delivered(&format!("acme/g-{n}")).await;
+        }
+        let (code, said) = run(&stage, "undo", "acme/g-1", &[]);
+        assert_eq!((code, changes(&said)), (Some(0), vec!["left".to_owned(); 3]), "{said}");
+        assert_eq!(said["cases"][0]["left_because"], "later_batch");
+        assert_eq!(changes(&done(&stage, "undo", "acme/g-2", &[])), Vec::<String>::new());
+        stage.event_of("acme/g-2").await;
+        assert_eq!(changes(&done(&stage, "undo", "acme/g-1", &[])), ["retired"; 3]);
+        stage.event_of("acme/g-1").await;
         stage.end().await;
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::selected::Selected;
 use crate::app::batches::source_key::source_key;
 use crate::batch::event::address;
-use crate::batch::ledger::{BatchRecord, CaseState, Target};
+use crate::batch::ledger::{BatchRecord, BatchState, CaseState, Target};
 use crate::batch::message::key_by_position;
 use crate::batch::written::CaseIdentity;
 use crate::batch::{BatchId, BatchKey, TenantId, batch_tag};
@@ -18,8 +18,8 @@ const CHUNK: u32 = 200;
 #[derive(Debug, Default)]
 pub(super) struct Expected {
     pub(super) batches: Vec<ExpectedBatch>,
-    /// The place of each case by its id: its batch, and its position.
-    pub(super) ids: HashMap<u64, (usize, usize)>,
+    /// The places of each case by its id, each with its batch and its position: several batches may have written it.
+    pub(super) ids: HashMap<u64, Vec<(usize, usize)>>,
     /// The batches by their tags.
     pub(super) tags: HashMap<String, usize>,
     /// The lowest id that a row of these batches can have.
@@ -34,11 +34,13 @@ pub(super) struct Expected {
 #[derive(Debug)]
 pub(super) struct ExpectedBatch {
     pub(super) key: BatchKey,
-    /// The key of its source, by which what was written is remembered.
-    pub(super) source_key: Option<String>,
+    /// The name of its source, by which what was written is remembered.
+    pub(super) source: Option<String>,
     /// Where its cases were sent.
     pub(super) targets: Vec<Target>,
     pub(super) cases: Vec<ExpectedCase>,
+    /// Whether a person has taken back what it did.
+    pub(super) is_undone: bool,
 }
 
 /// A case that is expected.
@@ -97,13 +99,16 @@ impl Expected {
             return Ok(());
         }
         let has_arrived = record.arrived().next().is_some();
-        let source_key = if has_arrived { source_key(store, &record.key).await? } else { None };
-        self.take(record, source_key);
+        let source = match &record.source {
+            None if has_arrived => source_key(store, &record.key).await?,
+            source => source.clone(),
+        };
+        self.take(record, source);
         Ok(())
     }
 
     /// Adds the cases of a record.
-    pub(super) fn take(&mut self, record: BatchRecord, source_key: Option<String>) {
+    pub(super) fn take(&mut self, record: BatchRecord, source: Option<String>) {
         let at = self.batches.len();
         let ids = record.arrived().map(|(_, id)| id);
         let lowest = ids.chain(record.floor.map(|floor| floor.saturating_add(1))).min();
@@ -116,12 +121,13 @@ impl Expected {
                 CaseState::Waiting | CaseState::Claimed | CaseState::Refused(_) | CaseState::Lost => None,
             };
             if let Some(id) = id {
-                self.ids.insert(id, (at, position));
+                self.ids.entry(id).or_default().push((at, position));
             }
             cases.push(ExpectedCase { key: case.key, id, target: case.target, duplicates: case.duplicates });
         }
         self.tags.insert(batch_tag(&record.key), at);
-        self.batches.push(ExpectedBatch { key: record.key, source_key, targets: record.targets, cases });
+        let is_undone = record.state == BatchState::Undone;
+        self.batches.push(ExpectedBatch { key: record.key, source, targets: record.targets, cases, is_undone });
     }
 }
 
@@ -135,7 +141,7 @@ impl ExpectedBatch {
     pub(super) fn identity(&self, position: usize) -> Option<CaseIdentity> {
         let key = self.cases[position].key.as_str();
         let id = Some(key).filter(|key| *key != key_by_position(position));
-        CaseIdentity::of(self.target(position)?, &self.key.tenant, self.source_key.as_deref(), id)
+        CaseIdentity::of(self.target(position)?, &self.key.tenant, self.source.as_deref(), id)
     }
 
     /// Returns the address of a row in a folder.

@@ -9,7 +9,7 @@ use crate::batch::written::WrittenFields;
 use crate::testmo::{ShownCase, ShownPage};
 
 /// A row of an expected case.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Found {
     name: String,
     folder: u64,
@@ -45,7 +45,7 @@ impl Rows {
     ) {
         let user = |id: Option<u64>| id.map(|id| page.users.get(&id).cloned().unwrap_or_else(|| format!("user {id}")));
         let folder = row.number("folder_id").unwrap_or_default();
-        if let Some((batch, position)) = expected.ids.get(&row.id) {
+        if let Some(places) = expected.ids.get(&row.id) {
             let edited = edited(row.time("created_at"), row.time("updated_at"), row.number("updated_by"));
             let by = match edited {
                 Edited::At(_, by) => user(by),
@@ -53,7 +53,10 @@ impl Rows {
             };
             let changes = remembered.map(|written| field_changes(written, &row.fields));
             let name = row.text("name").to_owned();
-            self.found[*batch][*position] = Some(Box::new(Found { name, folder, edited, by, changes }));
+            let found = Box::new(Found { name, folder, edited, by, changes });
+            for (batch, position) in places {
+                self.found[*batch][*position] = Some(found.clone());
+            }
             return;
         }
         let Some(batch) = row.tags().find_map(|tag| expected.tags.get(tag)) else { return };
@@ -119,6 +122,7 @@ fn case(
     let (mut findings, mut differences) = (Vec::new(), Differences { others: own, ..Differences::default() });
     match found {
         None if id.is_none() => findings.push(Finding::NotDelivered),
+        _ if batch.is_undone => findings.push(Finding::Undone),
         None => findings.push(if is_doubtful { Finding::NotSeen } else { Finding::Missing }),
         Some(found) => judge(found, sent_to, &mut findings, &mut differences),
     }
@@ -169,7 +173,7 @@ mod tests {
 
     use super::*;
     use crate::batch::batch_tag;
-    use crate::batch::ledger::{BatchRecord, CaseState, Refusal, Target};
+    use crate::batch::ledger::{BatchRecord, BatchState, CaseState, Change, PreviousCase, Refusal, Repeat, Target};
     use crate::batch::verdict::reason::Reason;
 
     /// Returns a batch with the cases 10, 11 and so on in folder 7, of which those at `refused` were refused.
@@ -241,6 +245,27 @@ mod tests {
         assert_eq!((differs(2).others[0].id, differs(2).others[0].created_by.as_deref()), (32, Some("Ann")));
         assert_eq!((differs(3).edited_by.as_deref(), differs(3).edited_at), (Some("Ann"), Some(1_793_613_600_000)));
         assert_eq!((batch.cases[0].differences.as_ref(), batch.further.len()), (None, 0));
+    }
+
+    #[test]
+    fn a_case_that_two_batches_wrote_is_there_for_both_and_what_was_taken_back_is_not_missed() {
+        let (mut both, _) = expected(2, &[]);
+        let mut later = BatchRecord::fresh("acme/b-2".parse().unwrap(), "1:x".into(), ["TC-0".to_owned()]);
+        let target = Target { account: "https://acme.testmo.net".into(), project: 1, folder: 7 };
+        later.goes_to([(0, 0)].into_iter(), &[target]);
+        later.repeats(vec![(
+            0,
+            Some(PreviousCase { batch: None, id: 10, folder: 7 }),
+            Repeat::only(Change::Unchanged),
+        )]);
+        both.take(later.clone(), None);
+        later.settle(BatchState::Undone, 5);
+        both.take(later, None);
+        let mut found = Rows::none(&both);
+        found.take(&both, &ShownPage::default(), &row(10, json!({})), None);
+        let batches = found.conclude(both, false);
+        let findings: Vec<_> = batches.iter().map(findings).collect();
+        assert_eq!(findings, [vec![vec!["once"], vec!["missing"]], vec![vec!["once"]], vec![vec!["undone"]]]);
     }
 
     #[test]

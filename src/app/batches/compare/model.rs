@@ -48,6 +48,8 @@ pub struct ComparedCase {
 pub enum Finding {
     /// It was never delivered, so nothing is expected.
     NotDelivered,
+    /// A person has taken back what its batch did, so nothing is expected of it.
+    Undone,
     /// Its row is not in the project any more.
     Missing,
     /// Its row was not seen, and cases were removed while Testmo was read.
@@ -96,8 +98,9 @@ pub struct OtherRow {
 
 impl Finding {
     /// Every finding.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::NotDelivered,
+        Self::Undone,
         Self::Missing,
         Self::NotSeen,
         Self::Twice,
@@ -111,6 +114,7 @@ impl Finding {
     pub fn name(self) -> &'static str {
         match self {
             Self::NotDelivered => "not_delivered",
+            Self::Undone => "undone",
             Self::Missing => "missing",
             Self::NotSeen => "not_seen",
             Self::Twice => "twice",

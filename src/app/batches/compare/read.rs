@@ -80,7 +80,7 @@ impl Reader<'_> {
         page: &ShownPage,
     ) -> Result<HashMap<u64, WrittenFields>, StoreError> {
         let identity = |id: u64| {
-            let (batch, position) = expected.ids.get(&id)?;
+            let (batch, position) = expected.ids.get(&id)?.last()?;
             expected.batches[*batch].identity(*position)
         };
         let wanted: Vec<CaseIdentity> = page.cases.iter().filter_map(|row| identity(row.id)).collect();

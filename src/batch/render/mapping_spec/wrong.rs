@@ -7,7 +7,7 @@ use crate::batch::message::not_valid;
 /// The keys of a mapping, as docs/mapping.md lists them.
 pub(super) const KEYS: &str = "template, template_id, gherkin_template, gherkin_template_id, state, state_id, format, steps, \
     preconditions, description, expected, gherkin, priority, origin_note, fixed, tags, rename_tags, batch_tag, estimate, \
-    integration_id, connection_project_id, on_repeat, edits, retired";
+    integration_id, connection_project_id, on_repeat, edits, retired, dropped";
 
 /// Returns one sentence about an error of the parser, with the place that it was found at.
 pub(super) fn described(path: &str, error: &serde_json::Error, is_empty: bool) -> String {

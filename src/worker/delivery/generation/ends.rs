@@ -8,13 +8,20 @@ use crate::worker::context::WorkerContext;
 use crate::worker::model::{ActiveBatch, NextStep};
 
 /// For how long a batch waits in memory for an earlier one of the same source.
-const PATIENCE: Duration = Duration::from_secs(3);
+pub(super) const PATIENCE: Duration = Duration::from_secs(3);
 /// How long it waits before it asks again.
-const PAUSE: Duration = Duration::from_millis(500);
+pub(super) const PAUSE: Duration = Duration::from_millis(500);
 
-/// Ends the work on cases that earlier batches wrote.
+/// Ends the work on the batch's own cases; those of its source follow that it does not have.
 pub(super) fn done(batch: &mut ActiveBatch) -> NextStep {
-    batch.generation.is_done = true;
+    batch.generation.is_own_done = true;
+    batch.generation.is_done = batch.generation.removal.is_none();
+    NextStep::NextTurn
+}
+
+/// Ends the work on everything that concerns earlier batches.
+pub(super) fn ended(batch: &mut ActiveBatch) -> NextStep {
+    (batch.generation.is_own_done, batch.generation.is_done) = (true, true);
     NextStep::NextTurn
 }
 

@@ -1,20 +1,26 @@
-//! Decides each case of a batch that an earlier batch wrote, before the others are created: with the source of the cases to
-//! itself, and by what Testmo shows of them.
+//! Decides each case of a batch that an earlier batch wrote, and then those of its source that it does not have, before the
+//! others are created: with the source of the cases to itself, and by what Testmo shows of them.
 
+mod dropped;
 mod ends;
+mod gone;
 mod known;
 mod page;
+mod remove;
+mod replaced;
 mod write;
 
-use self::ends::{count, done, wait_for};
-use self::known::read_known;
+use self::dropped::advance_dropped;
+use self::ends::{count, done, ended, wait_for};
+use self::known::{read_known, taken_over};
 use self::page::advance_page;
+use self::replaced::find_replaced;
 use super::look_up::store_first;
 use super::state::Delivery;
 use crate::batch::Reason;
 use crate::batch::ledger::{BatchState, Change, PreviousCase, Repeat};
 use crate::batch::message::OnRepeat;
-use crate::batch::written::SourceId;
+use crate::batch::written::WrittenCase;
 use crate::store::StoreError;
 use crate::store::ledger::Commit;
 use crate::store::written::{SourceClaim, SourceOutcome};
@@ -31,39 +37,45 @@ pub(super) async fn advance(
     feedback: &mut PushFeedback,
 ) -> Result<NextStep, StoreError> {
     let context = &delivery.context;
-    let Some(source) = source_of(batch) else { return Ok(done(batch)) };
+    if let Some(next) = find_replaced(context, batch).await? {
+        return Ok(next);
+    }
+    let sources = batch.sources();
+    if sources.is_empty() {
+        return Ok(ended(batch));
+    }
     if batch.stored_epoch == 0 && !store_first(context, batch).await? {
         return Ok(NextStep::Refresh);
     }
     // Taken out: where something fails, everything is found out again.
     let mut progress = std::mem::take(&mut batch.generation.progress);
     if progress.known.is_none() {
-        let generated_at = Some(batch.generation.generated_at);
-        let claim = SourceClaim { source, batch: batch.key.batch.clone(), generated_at };
-        let latest_at = match context.store.claim_source(&claim).await? {
+        let generated_at = batch.generation.generated_at;
+        let claim = SourceClaim { sources, batch: batch.key.batch.clone(), generated_at: Some(generated_at) };
+        let latest_at = match context.store.claim_sources(&claim).await? {
             SourceOutcome::Granted { latest_at } => latest_at,
             SourceOutcome::Busy(other) => return Ok(wait_for(batch, &other)),
             SourceOutcome::Superseded(_) => return supersede(context, batch).await,
         };
+        progress.is_latest = latest_at.is_none_or(|latest_at| generated_at > latest_at);
         read_known(context, batch, &mut progress, latest_at).await?;
         if let Some(next) = conclude_known(context, batch, &progress).await? {
             return Ok(next);
         }
     }
-    let next = advance_page(delivery, batch, &mut progress, feedback).await?;
+    let next = match batch.generation.is_own_done {
+        false => advance_page(delivery, batch, &mut progress, feedback).await?,
+        true => advance_dropped(delivery, batch, &mut progress, feedback).await?,
+    };
     if !batch.generation.is_done {
         batch.generation.progress = progress;
     }
     Ok(next)
 }
 
-/// Returns the source of the cases, from any of them that has an identity.
-fn source_of(batch: &ActiveBatch) -> Option<SourceId> {
-    (0..batch.cases.len()).find_map(|position| batch.own_identity(position).map(|identity| identity.source()))
-}
-
 /// Ends a batch of which a later generation was written.
 async fn supersede(context: &WorkerContext, batch: &mut ActiveBatch) -> Result<NextStep, StoreError> {
+    batch.generation.removal = None;
     let superseded = batch.record.undecided().filter(|position| batch.own_identity(*position).is_some());
     let superseded = superseded
         .map(|position| {
@@ -71,7 +83,7 @@ async fn supersede(context: &WorkerContext, batch: &mut ActiveBatch) -> Result<N
             (position, previous, Repeat::only(Change::Superseded))
         })
         .collect();
-    record(context, batch, superseded).await
+    record(context, batch, superseded, Vec::new()).await
 }
 
 /// Records what is decided of cases without reading anything more, and returns what follows then.
@@ -79,13 +91,14 @@ async fn record(
     context: &WorkerContext,
     batch: &mut ActiveBatch,
     repeats: Vec<(usize, Option<PreviousCase>, Repeat)>,
+    written: Vec<WrittenCase>,
 ) -> Result<NextStep, StoreError> {
     if repeats.is_empty() {
         return Ok(done(batch));
     }
     let changes: Vec<Change> = repeats.iter().map(|(.., repeat)| repeat.change).collect();
     batch.record.repeats(repeats);
-    if !commit_record(context, batch, Commit::default()).await?.is_done() {
+    if !commit_record(context, batch, Commit { written, ..Commit::default() }).await?.is_done() {
         return Ok(NextStep::Refresh);
     }
     count(context, changes.into_iter());
@@ -106,8 +119,9 @@ async fn conclude_known(
             let skip = |(position, known): (&usize, &crate::worker::model::KnownCase)| {
                 (*position, Some(known.previous.clone()), Repeat::only(Change::Skipped))
             };
+            let written = known.clone().flat_map(|(position, known)| taken_over(batch, *position, known)).collect();
             let skipped = known.map(skip).collect();
-            record(context, batch, skipped).await.map(Some)
+            record(context, batch, skipped, written).await.map(Some)
         }
         OnRepeat::Wait => {
             let Some((position, first)) = known.clone().next() else { return Ok(Some(done(batch))) };

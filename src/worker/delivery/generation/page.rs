@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use super::super::failure::call_failed;
 use super::super::state::Delivery;
 use super::ends::{count, done};
+use super::known::taken_over;
 use super::write::{Claimed, write};
 use crate::batch::generation::{Decision, Later, Row, decide};
 use crate::batch::ledger::{Change, PreviousCase, Repeat};
@@ -40,30 +42,10 @@ pub(super) async fn advance_page(
     let Some(list) = progress.lists.front().cloned().filter(|_| !pending.is_empty()) else {
         return not_found(context, batch, pending).await;
     };
-    let connection = batch.connection.clone();
-    if let Some(next) = check_rate_limit(context, &connection.access, &connection.tenant, feedback).await? {
-        return Ok(next);
-    }
-    feedback.requests += 1;
-    let query = list.query(progress.is_unsorted);
-    let page = match context
-        .client
-        .shown_cases(&connection.access, connection.project, Shows::Fields, &query, progress.page)
-        .await
-    {
-        Ok(page) => page,
-        Err(ApiError::Invalid(_) | ApiError::Rejected { .. }) if !progress.is_unsorted => {
-            (progress.is_unsorted, progress.page) = (true, 1);
-            return Ok(NextStep::NextTurn);
-        }
-        // A Testmo without the filter: its rows were sought in their folders.
-        Err(ApiError::Invalid(_) | ApiError::Rejected { .. }) if matches!(list, CasesOf::Tags(_)) => {
-            progress.next_list();
-            return Ok(NextStep::NextTurn);
-        }
-        Err(error) => return call_failed(context, batch, &error, after_failed_read(&error), feedback).await,
+    let (page, read_at) = match read_page(delivery, batch, progress, &list, Shows::Fields, feedback).await? {
+        Ok(read) => read,
+        Err(next) => return Ok(next),
     };
-    let read_at = Instant::now();
     let claimed = decided(batch, progress, &pending, &page);
     let lowest = pending.values().map(|known| known.previous.id).min().unwrap_or(0);
     let end = write(delivery, batch, progress, claimed, read_at, feedback).await?;
@@ -73,8 +55,39 @@ pub(super) async fn advance_page(
     Ok(end.next)
 }
 
+/// Reads the present page of a list; returns when the answer arrived, or what follows if there is no page.
+pub(super) async fn read_page(
+    delivery: &Delivery,
+    batch: &mut ActiveBatch,
+    progress: &mut Progress,
+    list: &CasesOf,
+    shows: Shows,
+    feedback: &mut PushFeedback,
+) -> Result<Result<(ShownPage, Instant), NextStep>, StoreError> {
+    let (context, connection) = (&delivery.context, batch.connection.clone());
+    if let Some(next) = check_rate_limit(context, &connection.access, &connection.tenant, feedback).await? {
+        return Ok(Err(next));
+    }
+    feedback.requests += 1;
+    let query = list.query(progress.is_unsorted);
+    let (access, project) = (&connection.access, connection.project);
+    match context.client.shown_cases(access, project, shows, &query, progress.page).await {
+        Ok(page) => Ok(Ok((page, Instant::now()))),
+        Err(ApiError::Invalid(_) | ApiError::Rejected { .. }) if !progress.is_unsorted => {
+            (progress.is_unsorted, progress.page) = (true, 1);
+            Ok(Err(NextStep::NextTurn))
+        }
+        // A Testmo without the filter: its rows were sought in their folders.
+        Err(ApiError::Invalid(_) | ApiError::Rejected { .. }) if matches!(list, CasesOf::Tags(_)) => {
+            progress.next_list();
+            Ok(Err(NextStep::NextTurn))
+        }
+        Err(error) => call_failed(context, batch, &error, after_failed_read(&error), feedback).await.map(Err),
+    }
+}
+
 /// Returns how long to wait until no request that writes fields of a case can still be carried out.
-fn still_written(context: &WorkerContext, batch: &ActiveBatch) -> Option<Duration> {
+pub(super) fn still_written(context: &WorkerContext, batch: &ActiveBatch) -> Option<Duration> {
     let left = batch.written_until - context.store.now();
     (batch.record.is_writing() && left > 0).then(|| Duration::from_millis(u64::try_from(left).unwrap_or(0)))
 }
@@ -86,7 +99,7 @@ fn pending(batch: &ActiveBatch, progress: &Progress) -> BTreeMap<usize, KnownCas
 }
 
 /// Goes on behind a page, unless nothing that is sought can follow.
-fn turn_page(progress: &mut Progress, page: &ShownPage, lowest: u64) {
+pub(super) fn turn_page(progress: &mut Progress, page: &ShownPage, lowest: u64) {
     let is_past = !progress.is_unsorted && page.cases.last().is_some_and(|last| last.id < lowest);
     match page.next_page {
         Some(next) if !is_past && next <= MOST_PAGES => progress.page = next,
@@ -110,9 +123,7 @@ fn decided(
         let (Some(known), Some(wanted)) = (pending.get(position), batch.wanted(*position)) else { continue };
         let shown = row.known_fields();
         let writing = batch.record.cases[*position].state.repeat().map(|repeat| repeat.written.as_slice());
-        let listed = batch.connection.fields.fields().filter(|field| field.known.required).map(|field| field.column);
-        let required = listed.filter(|column| shown.contains_key(*column));
-        let required = required.chain(progress.required.iter().map(String::as_str));
+        let required = required(batch, progress, &shown);
         let later = Later { wanted: &wanted, writing, tag: tag.as_deref() };
         let row = Row { written: &known.fields, tag: known.tag.as_deref(), shown: &shown };
         match decide(&row, &later, batch.generation.edits, required) {
@@ -123,12 +134,25 @@ fn decided(
     claimed
 }
 
+/// Returns the columns that every request for a case has to fill: those that the project lists as required and that the case
+/// has, and those that Testmo asked for.
+pub(super) fn required<'a>(
+    batch: &'a ActiveBatch,
+    progress: &'a Progress,
+    shown: &'a Map<String, Value>,
+) -> impl Iterator<Item = &'a str> {
+    let listed = batch.connection.fields.fields().filter(|field| field.known.required).map(|field| field.column);
+    let listed = listed.filter(move |column| shown.contains_key(*column));
+    listed.chain(progress.required.iter().map(String::as_str))
+}
+
 /// Records that cases were not found. Nothing is created for them: a person may have deleted them.
 async fn not_found(
     context: &WorkerContext,
     batch: &mut ActiveBatch,
     pending: BTreeMap<usize, KnownCase>,
 ) -> Result<NextStep, StoreError> {
+    let written = pending.iter().flat_map(|(position, known)| taken_over(batch, *position, known)).collect();
     let missing: Vec<(usize, Option<PreviousCase>, Repeat)> = pending
         .into_iter()
         .map(|(position, known)| (position, Some(known.previous), Repeat::only(Change::NotFound)))
@@ -137,7 +161,8 @@ async fn not_found(
     if !missing.is_empty() {
         batch.record.repeats(missing);
     }
-    if batch.record.epoch != batch.stored_epoch && !commit_record(context, batch, Commit::default()).await?.is_done() {
+    let change = Commit { written, ..Commit::default() };
+    if batch.record.epoch != batch.stored_epoch && !commit_record(context, batch, change).await?.is_done() {
         return Ok(NextStep::Refresh);
     }
     count(context, changes.into_iter());

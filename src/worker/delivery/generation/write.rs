@@ -9,8 +9,9 @@ use tokio::time::Instant;
 use super::super::failure::call_failed;
 use super::super::state::Delivery;
 use super::ends::count;
+use super::known::taken_over;
 use crate::batch::Reason;
-use crate::batch::generation::{Change as Fields, writing};
+use crate::batch::generation::{Change as Fields, request_key, writing};
 use crate::batch::ledger::{Change, PreviousCase, Refusal, Repeat};
 use crate::batch::undo::{Former, FormerCase};
 use crate::batch::verdict::answer::FieldRefusal;
@@ -26,7 +27,7 @@ use crate::worker::outcome::commit::commit_record;
 use crate::worker::permit::check_rate_limit;
 
 /// How long is waited before a page is read again if no request could begin in time, as the store is slow.
-const LATE: Duration = Duration::from_secs(1);
+pub(super) const LATE: Duration = Duration::from_secs(1);
 
 /// What was decided of the cases of a page.
 #[derive(Debug, Default)]
@@ -122,6 +123,8 @@ fn claim(
         if repeat.change == Change::Updated {
             let kept = repeat.kept.iter().map(|kept| kept.column.clone()).collect();
             cases.extend(remembered(batch, *position, known, (&repeat.written, kept), shown));
+        } else {
+            cases.extend(taken_over(batch, *position, known));
         }
         repeats.push((*position, Some(known.previous.clone()), repeat.clone()));
     }
@@ -152,7 +155,7 @@ fn former(writes: &[(usize, KnownCase, Fields, Map<String, Value>)]) -> Vec<u8> 
 
 /// Returns the requests for some cases: those that get the same values go together, unless `is_apart`.
 fn groups(writes: &[(usize, KnownCase, Fields, Map<String, Value>)], is_apart: bool) -> Vec<Group> {
-    let mut groups: BTreeMap<String, Group> = BTreeMap::new();
+    let mut groups: BTreeMap<(usize, String), Group> = BTreeMap::new();
     for (at, (.., fields, shown)) in writes.iter().enumerate() {
         let body: Map<String, Value> = fields
             .fields
@@ -160,10 +163,12 @@ fn groups(writes: &[(usize, KnownCase, Fields, Map<String, Value>)], is_apart: b
             .chain(&fields.carried)
             .map(|(column, value)| (column.clone(), value.clone()))
             .collect();
-        let template = shown.get("template_id").map(Value::to_string).unwrap_or_default();
         let apart = if is_apart { at } else { 0 };
-        let key = format!("{apart} {template} {}", Value::Object(body.clone()));
-        groups.entry(key).or_insert_with(|| Group { members: Vec::new(), body }).members.push(at);
+        groups
+            .entry((apart, request_key(fields, shown)))
+            .or_insert_with(|| Group { members: Vec::new(), body })
+            .members
+            .push(at);
     }
     let split = |group: Group| {
         let Group { members, body } = group;
@@ -270,16 +275,18 @@ fn remembered(
     known: &KnownCase,
     (written, kept): (&[String], Vec<String>),
     shown: &Map<String, Value>,
-) -> Option<WrittenCase> {
-    let wanted = batch.wanted(position)?;
+) -> Vec<WrittenCase> {
+    let Some(wanted) = batch.wanted(position) else { return Vec::new() };
     let update = Update { wanted: &wanted, written, kept: &kept, shown };
-    Some(WrittenCase {
-        identity: batch.own_identity(position)?,
+    let fields = known.fields.after(&update);
+    let case = |identity| WrittenCase {
+        identity,
         testmo_id: known.previous.id,
         folder: shown.get("folder_id").and_then(Value::as_u64).unwrap_or(known.previous.folder),
         batch: BatchMark::of(&batch.key.batch, batch.record.first_seen_at),
-        fields: known.fields.after(&update),
-    })
+        fields: fields.clone(),
+    };
+    batch.own_identities(position).map(case).collect()
 }
 
 /// Records what became of requests; returns whether that was stored.
@@ -307,6 +314,6 @@ async fn store(context: &WorkerContext, batch: &mut ActiveBatch, written: Writte
     Ok(true)
 }
 
-fn millis(time: Duration) -> i64 {
+pub(super) fn millis(time: Duration) -> i64 {
     i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }

@@ -7,7 +7,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use testmo_courier::account::Throttle;
 use testmo_courier::batch::render::kinds::FieldKinds;
-use testmo_courier::batch::written::CaseIdentity;
 use testmo_courier::batch::{BatchKey, Reason, TenantId};
 use testmo_courier::clock::Clock;
 use testmo_courier::store::accounts::{LaneOverride, Permit};
@@ -18,10 +17,9 @@ use testmo_courier::store::ledger::{Claim, ClaimOutcome, Commit, CommitOutcome, 
 use testmo_courier::store::outbox::OutboxEvent;
 use testmo_courier::store::shelf::{DueTenant, ShelfAges, ShelfCount, ShelfId, Shelved};
 use testmo_courier::store::unbound::{Probe, Released, UnboundCounts};
-use testmo_courier::store::written::{Remembered, SourceClaim, SourceOutcome};
 use testmo_courier::store::{
     AccountStore, ConnectionStore, FolderStore, LedgerStore, OutboxStore, PruneCounts, PruneRound, RetentionStore,
-    ShelfStore, StoreError, StoreHealth, UnboundStore, WrittenStore,
+    ShelfStore, StoreError, StoreHealth, UnboundStore,
 };
 
 use super::tables::Tables;
@@ -125,23 +123,6 @@ impl RetentionStore for StoreOf {
 
 /// Nothing is searched in memory.
 impl testmo_courier::store::SearchStore for StoreOf {}
-
-#[async_trait]
-impl WrittenStore for StoreOf {
-    async fn written(&self, tenant: &TenantId, cases: &[CaseIdentity]) -> Result<Vec<Remembered>, StoreError> {
-        let (tenant, cases) = (tenant.clone(), cases.to_vec());
-        self.ask("written", move |tables, _| tables.written(&tenant, &cases)).await
-    }
-
-    async fn claim_source(&self, claim: &SourceClaim) -> Result<SourceOutcome, StoreError> {
-        let claim = claim.clone();
-        self.ask("claim_source", move |tables, now| tables.claim_source(&claim, now)).await
-    }
-
-    async fn forget_written(&self, remember: Duration, most: u32) -> Result<u64, StoreError> {
-        self.ask("forget_written", move |tables, now| tables.forget_written(remember, most, now)).await
-    }
-}
 
 #[async_trait]
 impl AccountStore for StoreOf {

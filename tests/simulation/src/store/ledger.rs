@@ -144,6 +144,7 @@ impl Tables {
         if let Some(ended) = &change.ended {
             self.end_push(ended);
         }
+        self.forget(&change.forgotten);
         self.remember(&change.written, now);
         if let Some(tenant) = &change.success {
             self.note_success(tenant, now);

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use testmo_courier::batch::ledger::BatchState;
 use testmo_courier::batch::written::{CaseIdentity, SourceId, WrittenCase};
 use testmo_courier::batch::{BatchKey, TenantId};
 use testmo_courier::store::written::{Remembered, SourceClaim, SourceOutcome, day};
+use testmo_courier::store::{StoreError, WrittenStore};
 
+use super::StoreOf;
 use super::tables::Tables;
 
 /// The batch that has a source, and the latest generation that was written before.
@@ -19,10 +22,25 @@ pub(crate) struct SourceRow {
 }
 
 impl Tables {
-    /// Gives a source to a batch, as the real store does it.
-    pub(crate) fn claim_source(&mut self, claim: &SourceClaim, now: i64) -> SourceOutcome {
+    /// Gives sources to a batch, as the real store does it.
+    pub(crate) fn claim_sources(&mut self, claim: &SourceClaim, now: i64) -> SourceOutcome {
+        let before = self.sources.clone();
         let mut latest = None;
-        if let Some(row) = self.sources.get(&claim.source) {
+        for source in &claim.sources {
+            match self.claim_source(*source, claim, now) {
+                SourceOutcome::Granted { latest_at } => latest = latest.max(latest_at),
+                refused @ (SourceOutcome::Busy(_) | SourceOutcome::Superseded(_)) => {
+                    self.sources = before;
+                    return refused;
+                }
+            }
+        }
+        SourceOutcome::Granted { latest_at: latest }
+    }
+
+    fn claim_source(&mut self, source: SourceId, claim: &SourceClaim, now: i64) -> SourceOutcome {
+        let mut latest = None;
+        if let Some(row) = self.sources.get(&source) {
             latest.clone_from(&row.latest);
             if row.owner != claim.batch {
                 let owner = self.batches.get(&row.owner).map(|entry| &entry.stored);
@@ -39,7 +57,7 @@ impl Tables {
                 }
             }
         }
-        let own = self.sources.get(&claim.source).filter(|row| row.owner == claim.batch).map(|row| row.generated_at);
+        let own = self.sources.get(&source).filter(|row| row.owner == claim.batch).map(|row| row.generated_at);
         let own = own.or_else(|| latest.as_ref().filter(|(_, by)| *by == claim.batch).map(|(at, _)| *at));
         let generated_at = claim.generated_at.or(own).unwrap_or(i64::MIN);
         let later = latest.as_ref().filter(|(at, by)| *at > generated_at && *by != claim.batch);
@@ -48,12 +66,34 @@ impl Tables {
         }
         let latest_at = latest.as_ref().map(|(at, _)| *at);
         let row = SourceRow { owner: claim.batch.clone(), generated_at, latest, claimed_on: day(now) };
-        self.sources.insert(claim.source, row);
+        self.sources.insert(source, row);
         SourceOutcome::Granted { latest_at }
     }
 
     pub(crate) fn remember(&mut self, cases: &[WrittenCase], now: i64) {
         self.written.extend(cases.iter().map(|case| (case.identity, (case.clone(), day(now)))));
+    }
+
+    pub(crate) fn forget(&mut self, cases: &[(CaseIdentity, u64)]) {
+        for (identity, id) in cases {
+            if self.written.get(identity).is_some_and(|(case, _)| case.testmo_id == *id) {
+                self.written.remove(identity);
+            }
+        }
+    }
+
+    /// Returns what is remembered of the cases of a source, after one of them.
+    pub(crate) fn written_of_source(
+        &self,
+        tenant: &TenantId,
+        source: SourceId,
+        after: Option<CaseIdentity>,
+        most: u32,
+    ) -> Vec<Remembered> {
+        let of_source =
+            self.written.keys().filter(|case| case.source() == source && after.is_none_or(|after| **case > after));
+        let cases: Vec<CaseIdentity> = of_source.copied().take(most_of(most)).collect();
+        self.written(tenant, &cases)
     }
 
     /// Returns what is remembered of a tenant's cases.
@@ -88,4 +128,32 @@ impl Tables {
 
 fn most_of(most: u32) -> usize {
     usize::try_from(most).unwrap_or(usize::MAX)
+}
+
+#[async_trait]
+impl WrittenStore for StoreOf {
+    async fn written(&self, tenant: &TenantId, cases: &[CaseIdentity]) -> Result<Vec<Remembered>, StoreError> {
+        let (tenant, cases) = (tenant.clone(), cases.to_vec());
+        self.ask("written", move |tables, _| tables.written(&tenant, &cases)).await
+    }
+
+    async fn written_of_source(
+        &self,
+        tenant: &TenantId,
+        source: SourceId,
+        after: Option<CaseIdentity>,
+        most: u32,
+    ) -> Result<Vec<Remembered>, StoreError> {
+        let tenant = tenant.clone();
+        self.ask("written_of_source", move |tables, _| tables.written_of_source(&tenant, source, after, most)).await
+    }
+
+    async fn claim_sources(&self, claim: &SourceClaim) -> Result<SourceOutcome, StoreError> {
+        let claim = claim.clone();
+        self.ask("claim_sources", move |tables, now| tables.claim_sources(&claim, now)).await
+    }
+
+    async fn forget_written(&self, remember: Duration, most: u32) -> Result<u64, StoreError> {
+        self.ask("forget_written", move |tables, now| tables.forget_written(remember, most, now)).await
+    }
 }
