@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::compare::{Change as Fields, Comparison, KeptField, Pair, compare};
 use super::edits::Edits;
-use super::ours::is_ours;
+use super::ours::{is_ours, is_ours_apart};
 use crate::batch::ledger::{Change, KeptText, Repeat};
 use crate::batch::message::text::excerpt;
 use crate::batch::written::WrittenFields;
@@ -50,7 +50,7 @@ pub fn decide<'a>(row: &Row<'_>, later: &Later<'_>, edits: Edits, required: impl
     let is_written = later.writing.is_some() && has_tag(row.shown, later.tag);
     if !is_written && !is_ours(row.written, row.tag, row.shown) {
         // What was being written changes the row, so that it cannot be recognized by what was shown before.
-        let is_unclear = later.writing.is_some_and(|columns| is_ours_but_for(row, columns));
+        let is_unclear = later.writing.is_some_and(|columns| is_ours_but_for(row, later.wanted, columns));
         if !is_unclear {
             return Decision::Done(Repeat::only(Change::NotFound));
         }
@@ -88,13 +88,9 @@ fn arrived(wanted: &Map<String, Value>, shown: &Map<String, Value>, columns: &[S
 }
 
 /// Returns whether a row is the case if columns that were being written are left out.
-fn is_ours_but_for(row: &Row<'_>, columns: &[String]) -> bool {
-    let mut shown = row.shown.clone();
-    shown.retain(|column, _| column == "name" || !columns.contains(column));
-    if columns.iter().any(|column| column == "name") {
-        return false;
-    }
-    is_ours(row.written, row.tag, &shown)
+fn is_ours_but_for(row: &Row<'_>, wanted: &Map<String, Value>, columns: &[String]) -> bool {
+    let value = |column: &String| (column.clone(), wanted.get(column).cloned().unwrap_or_default());
+    is_ours_apart(row.written, row.tag, row.shown, &columns.iter().map(value).collect())
 }
 
 fn has_tag(shown: &Map<String, Value>, tag: Option<&str>) -> bool {
@@ -168,6 +164,25 @@ mod tests {
             (&wanted, shown("b", "x"), Some(&["name"]), Change::NotFound),
         ] {
             assert_eq!(change(&decided(wanted, &shown, writing)), expected, "{shown} {writing:?}");
+        }
+    }
+
+    #[test]
+    fn a_case_without_a_tag_is_recognized_after_its_name_was_written() {
+        let written = WrittenFields::of_entry(r#"{"name": "a", "custom_note": "n"}"#, 7);
+        let wanted = object(&json!({"name": "b", "custom_note": "n", "folder_id": 7}));
+        let columns = ["name".to_owned()];
+        for (name, note, writing, expected) in [
+            ("b", "n", true, Change::Updated),
+            ("b", "n", false, Change::NotFound),
+            ("a", "n", true, Change::Writing),
+            ("c", "n", true, Change::NotFound),
+            ("b", "m", true, Change::NotFound),
+        ] {
+            let shown = object(&json!({"name": name, "custom_note": note, "folder_id": 7, "tags": []}));
+            let row = Row { written: &written, tag: None, shown: &shown };
+            let later = Later { wanted: &wanted, writing: writing.then_some(&columns[..]), tag: None };
+            assert_eq!(change(&decide(&row, &later, Edits::Keep, std::iter::empty())), expected, "{name} {note}");
         }
     }
 

@@ -2,36 +2,33 @@
 
 use serde_json::{Map, Value};
 
-use crate::batch::written::{Since, WrittenFields};
+use crate::batch::written::{Since, WrittenFields, is_same};
 
 /// Returns whether a row with the id of a case is this case: it has the batch tag that was written, or every field is what
 /// Testmo showed after the case was written. `tag` is the batch tag of the batch that wrote it, where the batch is known.
 pub(in crate::batch) fn is_ours(written: &WrittenFields, tag: Option<&str>, row: &Map<String, Value>) -> bool {
-    let mut tags = row.get("tags").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
-    if tags.any(|shown| Some(shown) == tag || written.is_batch_tag(shown)) {
-        return true;
-    }
-    let mut known = row.iter().filter_map(|(column, value)| written.since(column, value));
-    written.has("name") && row.contains_key("name") && known.all(|since| since == Since::Untouched)
+    is_ours_apart(written, tag, row, &Map::new())
 }
 
-/// Returns the same by a row of which some columns were changed by a request of ours: they are left out. A row whose name was
-/// changed is recognized by its batch tag only.
+/// Returns the same of a row of which some columns were perhaps changed by a request of ours: they are left out. A name that was
+/// changed has to be there as it was sent, unless the row has the batch tag: no other case would have it.
 pub(in crate::batch) fn is_ours_apart(
     written: &WrittenFields,
     tag: Option<&str>,
     row: &Map<String, Value>,
     changed: &Map<String, Value>,
 ) -> bool {
-    let mut row = row.clone();
-    row.retain(|column, _| column == "tags" || !changed.contains_key(column));
-    if changed.contains_key("tags") {
-        // The tags that were set are no sign of a person.
-        let has_tag = is_ours(written, tag, &row);
-        row.remove("tags");
-        return has_tag || is_ours(written, tag, &row);
+    let mut tags = row.get("tags").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    if tags.any(|shown| Some(shown) == tag || written.is_batch_tag(shown)) {
+        return true;
     }
-    is_ours(written, tag, &row)
+    let has_name = row.get("name").is_some_and(|shown| match changed.get("name") {
+        Some(name) => is_same("name", name, shown),
+        None => written.has("name"),
+    });
+    let others = row.iter().filter(|(column, _)| !changed.contains_key(*column));
+    let mut known = others.filter_map(|(column, value)| written.since(column, value));
+    has_name && known.all(|since| since == Since::Untouched)
 }
 
 #[cfg(test)]
@@ -69,6 +66,8 @@ mod tests {
         assert!(is(retired.clone(), json!({"state_id": 5})));
         assert!(!is(retired.clone(), json!({"custom_note": "b"})), "the state was changed by somebody else");
         assert!(is(json!({"name": "a", "state_id": 1, "tags": ["y"]}), json!({"tags": ["y"]})));
-        assert!(!is(json!({"name": "z", "state_id": 1, "custom_note": "b"}), json!({"name": "z"})), "without a tag");
+        assert!(is(json!({"name": "z", "state_id": 1, "custom_note": "b"}), json!({"name": "z"})));
+        assert!(!is(json!({"name": "y", "state_id": 1, "custom_note": "b"}), json!({"name": "z"})), "another name");
+        assert!(!is(json!({"name": "z", "state_id": 2, "custom_note": "b"}), json!({"name": "z"})));
     }
 }
