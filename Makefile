@@ -4,6 +4,7 @@ FROM ?= 1
 SEEDS ?= 4
 PLANS ?= 10000
 QUIET ?= 10000
+GENERATIONS ?= 10000
 JOBS ?= 1
 .PHONY: help demo demo-stop monitoring api-test chaos simulate bench test fmt lint docs unit fuzz mutants deny clean
 
@@ -29,10 +30,11 @@ chaos: ## break everything around workers by SEEDS (4) plans from seed FROM (1),
 		--program target/debug/testmo-courier --results target/chaos-results.txt \
 		--revision "$$(git describe --always --dirty 2>/dev/null || echo unknown)"
 
-simulate: ## the worker's logic in paused time: PLANS (10000) with every fault and QUIET (10000) replays, from seed FROM (1), JOBS (1) at once
+simulate: ## the worker's logic in paused time: PLANS (10000) with every fault, QUIET (10000) replays and GENERATIONS (10000), from seed FROM (1), JOBS (1) at once
 	cargo build --profile simulation --package testmo-simulation --locked
 	target/simulation/testmo-simulate --from $(FROM) --plans $(PLANS) --jobs $(JOBS)
 	target/simulation/testmo-simulate --from $(FROM) --plans $(QUIET) --jobs $(JOBS) --quiet
+	target/simulation/testmo-simulate --from $(FROM) --plans $(GENERATIONS) --jobs $(JOBS) --generations
 
 bench: ## measure the worker and its peers, which takes more than an hour (ROW=n for one row)
 	@benches/run.sh $(if $(ROW),--row $(ROW))

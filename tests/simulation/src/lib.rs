@@ -4,7 +4,8 @@
 //! `fuse` kills or freezes a worker at any point; `people` replay and change what is on the shelf; `store`, `broker` and
 //! `testmo` are the neighbours, and `stage` puts them together; `replica` runs workers between them; `run` carries a plan
 //! out, `liveness` and `budget` notice what takes too long, and `check` states what must hold at the end. `quiet` is a family
-//! of plans of its own, in which nothing fails. `mutation` has the known bugs that the checks must notice.
+//! of plans of its own, in which nothing fails, and `generations` one in which batches update the cases of earlier ones while people
+//! edit them. `mutation` has the known bugs that the checks must notice.
 //!
 //! Invariant: the same seed runs the same way. A run has one thread, time passes only when nothing is left to do, and
 //! every draw depends on the seed.
@@ -15,6 +16,7 @@ mod budget;
 mod check;
 mod diary;
 mod fuse;
+mod generations;
 mod liveness;
 mod mutation;
 mod people;
@@ -29,6 +31,7 @@ mod testmo;
 mod tests;
 mod weather;
 
+pub use generations::simulate as simulate_generations;
 pub use mutation::Mutation;
 pub use quiet::simulate as simulate_quiet;
 pub use run::{Outcome, simulate};

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use testmo_simulation::{Mutation, Outcome, simulate, simulate_quiet};
+use testmo_simulation::{Mutation, Outcome, simulate, simulate_generations, simulate_quiet};
 
 /// Runs the worker's own logic in paused time between in-memory neighbours, which fail by seeded plans.
 #[derive(Parser)]
@@ -29,9 +29,31 @@ struct Arguments {
     /// Run plans in which nothing fails and one person replays what is on the shelf.
     #[arg(long)]
     quiet: bool,
+    /// Run plans in which batches update the cases of earlier ones while people edit them.
+    #[arg(long, conflicts_with = "quiet")]
+    generations: bool,
     /// Show what the workers log, for a single plan.
     #[arg(long)]
     log: bool,
+}
+
+impl Arguments {
+    fn family(&self) -> fn(u64, Option<Mutation>, bool) -> Outcome {
+        match (self.quiet, self.generations) {
+            (true, _) => simulate_quiet,
+            (_, true) => simulate_generations,
+            (false, false) => simulate,
+        }
+    }
+
+    /// Returns the name of the family in `make simulate`.
+    fn family_name(&self) -> &'static str {
+        match (self.quiet, self.generations) {
+            (true, _) => "QUIET",
+            (_, true) => "GENERATIONS",
+            (false, false) => "PLANS",
+        }
+    }
 }
 
 fn main() -> anyhow::Result<()> {
@@ -48,7 +70,7 @@ fn main() -> anyhow::Result<()> {
     let began = Instant::now();
     let (next, failures) = (AtomicU64::new(arguments.from), AtomicU64::new(0));
     let end = arguments.from + arguments.plans;
-    let simulate = if arguments.quiet { simulate_quiet } else { simulate };
+    let simulate = arguments.family();
     let totals = std::thread::scope(|scope| {
         let job = || {
             let mut total = Total::default();
@@ -122,9 +144,13 @@ fn report(
         writeln!(out, "when it was run again, it ended otherwise: {:?}", again.broken)?;
     }
     if arguments.bug.is_none() {
-        let family = if arguments.quiet { "QUIET" } else { "PLANS" };
-        let other = if arguments.quiet { "PLANS" } else { "QUIET" };
-        writeln!(out, "again: make simulate FROM={seed} {family}=1 {other}=0\n")?;
+        let family = arguments.family_name();
+        let others: String = ["PLANS", "QUIET", "GENERATIONS"]
+            .iter()
+            .filter(|name| **name != family)
+            .map(|name| format!(" {name}=0"))
+            .collect();
+        writeln!(out, "again: make simulate FROM={seed} {family}=1{others}\n")?;
     }
     Ok(())
 }

@@ -48,11 +48,15 @@ pub enum Mutation {
     StartPaused,
     /// A replay goes on although too much failed again.
     IgnoreStops,
+    /// Nothing is remembered of the cases that were written.
+    ForgetWritten,
+    /// Several batches may have one source.
+    ShareSources,
 }
 
 impl Mutation {
     /// All mutations.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
         Self::SkipReconcile,
         Self::AckEarly,
         Self::ShortLease,
@@ -75,5 +79,7 @@ impl Mutation {
         Self::StartChanged,
         Self::StartPaused,
         Self::IgnoreStops,
+        Self::ForgetWritten,
+        Self::ShareSources,
     ];
 }

@@ -5,6 +5,7 @@ pub(crate) mod flood;
 use std::time::Duration;
 
 use fastrand::Rng;
+use testmo_courier::batch::generation::Dropped;
 use testmo_courier::batch::{Reason, TenantId};
 use testmo_courier::store::accounts::{LaneOverride, LaneSelector};
 
@@ -61,6 +62,8 @@ pub(crate) struct TenantPlan {
     pub(crate) batch_tag: bool,
     /// Whether the tenant is connected from the beginning, or only when all faults end.
     pub(crate) connected: bool,
+    /// What is done with cases that a later generation does not have.
+    pub(crate) dropped: Dropped,
 }
 
 /// Settings of the workers that differ from run to run.
@@ -114,6 +117,13 @@ pub(crate) enum Action {
     Person { person: u64, act: Act },
     /// The store's clock is set forward or back by milliseconds, within what the worker assumes about clocks.
     Jump { ms: i64 },
+}
+
+impl Action {
+    /// Returns whether it is done to workers or their neighbours, not to what waits on the shelf.
+    pub(crate) fn is_of_neighbours(&self) -> bool {
+        !matches!(self, Self::Person { .. } | Self::Shelve { .. })
+    }
 }
 
 impl Plan {
@@ -255,6 +265,7 @@ fn tenant(rng: &mut Rng, number: usize) -> TenantPlan {
         folder: rng.u64(1..3),
         batch_tag: rng.u8(..3) > 0,
         connected: rng.u8(..10) > 0,
+        dropped: Dropped::Leave,
     }
 }
 

@@ -220,7 +220,7 @@ async fn settled(stage: &Stage, key: &BatchKey) {
     }
 }
 
-fn act(stage: &Arc<Stage>, action: &Action, give: &impl Fn(usize, Order), people: &TaskTracker) {
+pub(crate) fn act(stage: &Arc<Stage>, action: &Action, give: &impl Fn(usize, Order), people: &TaskTracker) {
     match *action {
         Action::Kill { replica } => give(replica, Order::Kill),
         Action::KillAfter { replica, crossings } => give(replica, Order::KillAfter(Some(crossings))),

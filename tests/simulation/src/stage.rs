@@ -7,6 +7,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use testmo_courier::batch::render::mapping::Mapping;
 use testmo_courier::batch::render::mapping_spec::MappingSpec;
+use testmo_courier::batch::undo::Retired;
 use testmo_courier::batch::{Reason, TenantId, raw_hash};
 use testmo_courier::config::{Config, Sources, load};
 use testmo_courier::store::connections::{ConnectionRow, Verification};
@@ -29,6 +30,10 @@ use crate::store::{MemoryStore, POISON};
 use crate::testmo::Testmo;
 use crate::weather::Weather;
 
+/// The key of the person who edits cases.
+pub(crate) const PERSON: &str = "testmo_api_of_a_person";
+/// The state of cases that are retired, in a new account.
+const DEPRECATED: u64 = 5;
 /// How often the broker delivers a message again.
 const DELIVERY_LIMIT: u64 = 50;
 
@@ -135,7 +140,8 @@ impl Stage {
     pub(crate) fn connect(&self, number: usize) {
         let tenant = &self.plans[number];
         let key = lock(&self.keys)[number];
-        let mapping = Mapping { batch_tag: tenant.batch_tag, ..Mapping::default() };
+        let retired = Some(Retired { state_id: Some(DEPRECATED), folder_id: None });
+        let mapping = Mapping { batch_tag: tenant.batch_tag, dropped: tenant.dropped, retired, ..Mapping::default() };
         let origin = self.policy.check(&origin_of(tenant.account)).expect("an origin");
         let entered = Entered {
             tenant: tenant.id(),
@@ -269,6 +275,11 @@ pub(crate) fn is_key_of(tenant: &str, key: &str) -> bool {
         .is_some_and(|(name, number)| name.strip_prefix("testmo_api_") == Some(tenant) && number.parse::<u32>().is_ok())
 }
 
+/// Returns the user who edits cases.
+fn person() -> UserSpec {
+    UserSpec { id: Some(99), name: "a person".into(), token: PERSON.into(), role: Role::Write }
+}
+
 fn user_of(tenant: usize) -> u64 {
     tenant as u64 + 1
 }
@@ -285,7 +296,7 @@ fn world(plan: &Plan, now: i64) -> World {
         let here = plan.tenants.iter().enumerate().filter(|(_, tenant)| tenant.account == account);
         let folder = |id, name: &str| FolderSpec { id: Some(id), name: name.to_owned(), folders: Vec::new() };
         let mut spec = AccountSpec {
-            users: here.map(user).collect(),
+            users: here.map(user).chain([person()]).collect(),
             projects: vec![ProjectSpec {
                 id: Some(1),
                 name: "Shop".to_owned(),

@@ -1,4 +1,5 @@
 mod bugs;
+mod generations;
 mod replays;
 
 use std::collections::BTreeMap;
@@ -7,6 +8,7 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use testmo_courier::batch::Reason;
+use testmo_courier::batch::generation::Dropped;
 use testmo_courier::store::accounts::{LaneOverride, LaneSelector};
 
 use crate::batches::{BatchPlan, CaseFate, CasePlan};
@@ -77,7 +79,14 @@ fn the_same_seed_runs_the_same_way() {
 
 /// Returns a plan without faults, for tests to add some.
 fn calm() -> Plan {
-    let tenant = TenantPlan { name: "t0".into(), account: "north", folder: 1, batch_tag: true, connected: true };
+    let tenant = TenantPlan {
+        name: "t0".into(),
+        account: "north",
+        folder: 1,
+        batch_tag: true,
+        connected: true,
+        dropped: Dropped::Leave,
+    };
     Plan {
         seed: 1,
         kind: Kind::Usual,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use fastrand::Rng;
+use testmo_courier::batch::generation::Dropped;
 
 use super::{ACCOUNTS, Action, Plan, TenantPlan, ms};
 use crate::batches::{BatchPlan, CaseFate, CasePlan};
@@ -25,6 +26,7 @@ pub(super) fn flood(plan: &mut Plan, rng: &mut Rng) {
         folder: 1,
         batch_tag: true,
         connected,
+        dropped: Dropped::Leave,
     };
     plan.tenants = vec![tenant(0, !is_unknown), tenant(HEALTHY, true)];
     let flood = (0..rng.usize(60..160)).map(|number| batch(0, number, ms(rng, 1_000..3_000)));

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use testmo_courier::batch::Reason;
+use testmo_courier::batch::generation::Dropped;
 use testmo_courier::batch::replay::Forecast;
 
 use crate::batches::{BatchPlan, CaseFate, CasePlan};
@@ -80,6 +81,7 @@ impl QuietPlan {
             folder: 1,
             batch_tag: true,
             connected: true,
+            dropped: Dropped::Leave,
         };
         let mut tenants = vec![tenant(0, 0), tenant(1, 0), tenant(2, 1)];
         let trouble = trouble(&mut rng);

@@ -11,6 +11,7 @@ use testmo_courier::store::{StoreError, WrittenStore};
 
 use super::StoreOf;
 use super::tables::Tables;
+use crate::mutation::Mutation;
 
 /// The batch that has a source, and the latest generation that was written before.
 #[derive(Clone, Debug)]
@@ -24,6 +25,9 @@ pub(crate) struct SourceRow {
 impl Tables {
     /// Gives sources to a batch, as the real store does it.
     pub(crate) fn claim_sources(&mut self, claim: &SourceClaim, now: i64) -> SourceOutcome {
+        if self.has(Mutation::ShareSources) {
+            return SourceOutcome::Granted { latest_at: None };
+        }
         let before = self.sources.clone();
         let mut latest = None;
         for source in &claim.sources {
@@ -98,7 +102,8 @@ impl Tables {
 
     /// Returns what is remembered of a tenant's cases.
     pub(crate) fn written(&self, tenant: &TenantId, cases: &[CaseIdentity]) -> Vec<Remembered> {
-        let wanted = self.written.iter().filter(|(identity, _)| cases.contains(identity));
+        let is_forgotten = self.has(Mutation::ForgetWritten);
+        let wanted = self.written.iter().filter(|(identity, _)| !is_forgotten && cases.contains(identity));
         let batch_of = |case: &WrittenCase| {
             let records = self.batches.values().map(|entry| &entry.stored.record);
             let of_tenant = records.filter(|record| record.key.tenant == *tenant);

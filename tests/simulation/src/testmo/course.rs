@@ -13,6 +13,8 @@ const MS: Duration = Duration::from_millis(1);
 pub(crate) enum Purpose {
     /// The request creates cases or a folder.
     Creates,
+    /// The request changes or deletes cases.
+    Changes,
     /// The request only reads.
     Reads,
 }
@@ -51,7 +53,7 @@ impl Course {
     /// Draws the fate of a request.
     pub(crate) fn draw(weather: &Weather, config: &config::Testmo, purpose: Purpose) -> Self {
         let rates = weather.rates();
-        let rate = if purpose == Purpose::Creates { rates.create } else { rates.read };
+        let rate = if purpose == Purpose::Reads { rates.read } else { rates.create };
         let latency = if let Some(takes) = rates.request_takes {
             takes
         } else if weather.is_calm() {
@@ -112,7 +114,7 @@ impl Course {
             12 => Self { commits: Some(latency), ends: latency, end: End::Garbled },
             // Cases that are never found would be left to a person, so this request is always carried out.
             16 => Self { commits: Some(within(latency, settle)), ends: latency, end: status(408, None) },
-            13 if purpose == Purpose::Creates => Self { commits: Some(latency), ends: latency, end: End::Short },
+            13 if purpose != Purpose::Reads => Self { commits: Some(latency), ends: latency, end: End::Short },
             13 | 14 => Self { ends: weather.ms(1..millis(config.connect_timeout)), ..none(End::NoConnection) },
             _ => none(End::NoHost),
         }

@@ -1,5 +1,6 @@
 //! Answers requests from the stand-in's model of Testmo; a request continues even if its sender is gone.
 
+mod changes;
 mod course;
 mod misread;
 mod permits;
@@ -16,7 +17,7 @@ use testmo_courier::batch::verdict::answer::ApiError;
 use testmo_courier::batch::{BatchKey, batch_tag, is_batch_tag};
 use testmo_courier::clock::Clock;
 use testmo_courier::config;
-use testmo_courier::testmo::{Access, Answer, Call, Transport};
+use testmo_courier::testmo::{self, Access, Answer, Call, Transport};
 use testmo_sim::faults::Delivery;
 use testmo_sim::world::World;
 use testmo_sim::{Method, Request, Response, Time};
@@ -24,6 +25,7 @@ use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 use tokio_util::task::TaskTracker;
 
+use self::changes::Changes;
 use self::course::{Course, End, Purpose};
 use self::misread::misread;
 use self::pushing::Pushing;
@@ -52,6 +54,8 @@ pub(crate) struct Testmo {
     account_limit: u32,
     /// Cases that were created after the settle time of their request, by account and id.
     late: Mutex<BTreeSet<(String, u64)>>,
+    /// What workers have read of cases, and what they have changed.
+    changes: Mutex<Changes>,
     /// Requests that should not have been sent.
     broken: Mutex<Vec<String>>,
 }
@@ -105,6 +109,7 @@ impl Testmo {
             pushing,
             account_limit,
             late: Mutex::default(),
+            changes: Mutex::default(),
             broken: Mutex::default(),
         })
     }
@@ -255,9 +260,11 @@ pub(crate) fn host_of(origin: &str) -> &str {
 impl Transport for TestmoOf {
     async fn exchange(&self, access: &Access, call: Call<'_>) -> Result<Answer, ApiError> {
         let account = host_of(access.origin.as_str()).to_owned();
-        let (method, purpose) = match call.body {
-            Some(_) => (Method::Post, Purpose::Creates),
-            None => (Method::Get, Purpose::Reads),
+        let (method, purpose) = match call.method {
+            testmo::Method::Get => (Method::Get, Purpose::Reads),
+            testmo::Method::Post => (Method::Post, Purpose::Creates),
+            testmo::Method::Patch => (Method::Patch, Purpose::Changes),
+            testmo::Method::Delete => (Method::Delete, Purpose::Changes),
         };
         // The worker assumes that its process is never frozen for longer than the margin just before it writes.
         let longest = call.body.is_some().then_some(self.testmo.config.claim_margin);
@@ -273,6 +280,7 @@ impl Transport for TestmoOf {
             self.testmo.check_permit(self.worker, &account, &request);
             None
         };
+        self.testmo.note_change(self.worker, &account, &request);
         let course = Course::draw(&self.testmo.weather, &self.testmo.config, purpose);
         let looks = purpose == Purpose::Reads && call.path.contains("/cases?");
         let end = self.fuse.hold(self.send(Sent { account, request, course })).await;
@@ -325,10 +333,11 @@ impl TestmoOf {
         let phase = self.testmo.phase(&account);
         let (answer_to, answered) = oneshot::channel();
         if let Some(at) = course.commits.filter(|_| phase.is_none()) {
-            let testmo = self.testmo.clone();
+            let (testmo, worker) = (self.testmo.clone(), self.worker);
             self.testmo.under_way.spawn(async move {
                 sleep(at).await;
                 let answer = testmo.commit(&account, &request);
+                testmo.note_read(worker, &account, &request, answer.as_ref());
                 if let Some(answer) = answer.as_ref().filter(|answer| !answer.created.is_empty()) {
                     testmo.diary.note(|| format!("{account} created {:?}", answer.created));
                     if course.is_late(&testmo.config) && !request.case_names().is_empty() {
@@ -363,10 +372,10 @@ impl TestmoOf {
             Some((HeaderName::from_static(name), HeaderValue::from_str(value).ok()?))
         };
         let headers: HeaderMap = response.headers.iter().filter_map(header).collect();
-        let is_created = response.status == 201;
+        let has_rows = matches!(response.status, 200 | 201);
         let body = match end {
             End::Garbled => br#"{"result":[{"id":"#.to_vec(),
-            End::Short if is_created => without_last(&response),
+            End::Short if has_rows => without_last(&response),
             End::Short | End::Answer | End::Status { .. } | End::Cut | End::NoConnection | End::NoHost => {
                 response.body.to_vec()
             }

@@ -4,7 +4,7 @@ use super::{Totals, batch, calm, ms, partly_refused, run_all};
 use crate::batches::BatchPlan;
 use crate::people::{Act, FIRST_PERSON, Limits, Selected};
 use crate::plan::{Action, Plan, TenantPlan};
-use crate::{Mutation, Outcome, run, simulate, simulate_quiet};
+use crate::{Mutation, Outcome, run, simulate, simulate_generations, simulate_quiet};
 
 #[test]
 fn every_known_bug_is_noticed() {
@@ -18,6 +18,8 @@ fn every_known_bug_is_noticed() {
         } else if mutation == Mutation::CountApart {
             // Elsewhere workers seldom end just then.
             killed_while_counting
+        } else if [Mutation::ForgetWritten, Mutation::ShareSources].contains(&mutation) {
+            simulate_generations
         } else {
             simulate
         };

@@ -1,0 +1,131 @@
+//! Draws the generations of some sources, and what people do with their cases.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+use serde_json::{Value, json};
+use testmo_courier::batch::BatchKey;
+use testmo_courier::batch::generation::Dropped;
+
+use super::edits::Edit;
+use crate::mutation::Mutation;
+use crate::plan::{ACCOUNTS, Kind, Plan, millis, ms};
+
+/// The sources and their generations, in the usual weather.
+#[derive(Clone, Debug)]
+pub(super) struct GenerationPlan {
+    pub(super) plan: Plan,
+    pub(super) generations: Vec<Generation>,
+    /// What people do, with its time, account, and the case by a number that may be too large.
+    pub(super) edits: Vec<(Duration, &'static str, Edit, usize)>,
+}
+
+/// One batch of a source.
+#[derive(Clone, Debug)]
+pub(super) struct Generation {
+    pub(super) source: usize,
+    /// Later generations have higher numbers.
+    pub(super) number: u64,
+    /// The numbers of its cases, each with the version of its name.
+    pub(super) cases: Vec<(u64, u64)>,
+    pub(super) at: Vec<Duration>,
+}
+
+impl GenerationPlan {
+    /// Draws the plan of a seed.
+    pub(super) fn of(seed: u64, mutation: Option<Mutation>) -> Self {
+        let mut plan = Plan::of(seed, mutation);
+        let mut rng = Rng::with_seed(seed ^ 0x0067_e4e5);
+        plan.kind = Kind::Usual;
+        (plan.batches, plan.broken) = (Vec::new(), Vec::new());
+        plan.actions.retain(|(_, action)| action.is_of_neighbours());
+        plan.rates.too_late = 0;
+        let span = millis(plan.healed);
+        for tenant in &mut plan.tenants {
+            tenant.dropped = [Dropped::Leave, Dropped::Retire, Dropped::Delete][rng.usize(..3)];
+        }
+        let generations = (0..rng.usize(1..4)).flat_map(|source| generations(&mut rng, source, span)).collect();
+        let edits = (0..rng.usize(..16)).map(|_| {
+            let at = ms(&mut rng, 2_000..span + 20_000);
+            let edit = match rng.u8(..8) {
+                0..=2 => Edit::Rename,
+                3..=4 => Edit::Describe,
+                5 => Edit::Move,
+                _ => Edit::Delete,
+            };
+            (at, ACCOUNTS[rng.usize(..2)], edit, rng.usize(..40))
+        });
+        let mut edits: Vec<_> = edits.collect();
+        edits.sort_by_key(|(at, ..)| *at);
+        Self { plan, generations, edits }
+    }
+
+    /// Returns the tenant of a source, by its number.
+    pub(super) fn tenant_of(&self, source: usize) -> usize {
+        source % self.plan.tenants.len()
+    }
+
+    /// Returns the key of the batch of a generation.
+    pub(super) fn key_of(&self, generation: &Generation) -> BatchKey {
+        let tenant = &self.plan.tenants[self.tenant_of(generation.source)].name;
+        format!("{tenant}/{}", batch_id(generation.source, generation.number)).parse().expect("a key")
+    }
+
+    /// Returns the message of a generation.
+    pub(super) fn body(&self, generation: &Generation) -> Vec<u8> {
+        let Generation { source, number, .. } = generation;
+        let case = |(case, version): &(u64, u64)| {
+            json!({"name": name(*source, *case, *version), "external_id": format!("e{case}"),
+                   "description": format!("what case {case} checks")})
+        };
+        let cases: Vec<Value> = generation.cases.iter().map(case).collect();
+        let batch = json!({"schema_version": 1, "batch_id": batch_id(*source, *number), "on_repeat": "update",
+            "tenant_id": self.plan.tenants[self.tenant_of(*source)].name, "cases": cases,
+            "source": {"key": format!("s{source}")}, "generated_at": format!("2026-11-23T09:{:02}:00Z", 10 + number)});
+        batch.to_string().into_bytes()
+    }
+}
+
+/// Returns what the names of a case begin with, whatever becomes of it.
+pub(super) fn prefix(source: usize, case: u64) -> String {
+    format!("s{source} c{case} ")
+}
+
+/// Returns the name of a version of a case.
+pub(super) fn name(source: usize, case: u64, version: u64) -> String {
+    format!("{}v{version}", prefix(source, case))
+}
+
+fn batch_id(source: usize, number: u64) -> String {
+    format!("g{source}-{number}")
+}
+
+/// Draws the generations of a source: mostly one after the other, each with some changed, some new and without some cases.
+fn generations(rng: &mut Rng, source: usize, span: u64) -> Vec<Generation> {
+    let mut cases: Vec<(u64, u64)> = (0..rng.u64(1..9)).map(|case| (case, 0)).collect();
+    let (mut next, mut at, mut all) = (cases.len() as u64, ms(rng, 0..span / 3), Vec::new());
+    for number in 0..rng.u64(2..6) {
+        let mut times = vec![at];
+        if rng.u8(..4) == 0 {
+            times.push(at + ms(rng, 0..5_000));
+        }
+        all.push(Generation { source, number, cases: cases.clone(), at: times });
+        for (_, version) in &mut cases {
+            *version = if rng.u8(..3) == 0 { number + 1 } else { *version };
+        }
+        if rng.u8(..3) == 0 && cases.len() > 1 {
+            cases.remove(rng.usize(..cases.len()));
+        }
+        if rng.u8(..3) == 0 {
+            cases.push((next, 0));
+            next += 1;
+        }
+        // Sometimes close behind, or even before.
+        at = match rng.u8(..6) {
+            0 => at.saturating_sub(ms(rng, 0..2_000)),
+            1..=2 => at + ms(rng, 0..500),
+            _ => at + ms(rng, 1_000..span / 2),
+        };
+    }
+    all
+}
