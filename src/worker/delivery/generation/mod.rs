@@ -8,6 +8,7 @@ mod known;
 mod page;
 mod remove;
 mod replaced;
+mod request;
 mod write;
 
 use self::dropped::advance_dropped;

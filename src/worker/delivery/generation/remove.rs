@@ -6,14 +6,13 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
-use super::super::failure::call_failed;
 use super::super::state::Delivery;
+use super::request::{RequestEnd, send_request};
 use super::write::{LATE, PageEnd, millis};
 use crate::batch::generation::{Change as Fields, Removal, request_key};
 use crate::batch::ledger::{DropChange, DroppedCase};
 use crate::batch::undo::{Former, FormerCase};
-use crate::batch::verdict::answer::{ApiError, FieldRefusal};
-use crate::batch::verdict::{UpdateFailure, after_failed_update};
+use crate::batch::verdict::answer::FieldRefusal;
 use crate::batch::written::{CaseIdentity, WrittenCase};
 use crate::store::StoreError;
 use crate::store::ledger::Commit;
@@ -22,7 +21,6 @@ use crate::worker::context::WorkerContext;
 use crate::worker::failpoint::{self, Failpoint};
 use crate::worker::model::{ActiveBatch, GoneCase, NextStep, Progress, PushFeedback};
 use crate::worker::outcome::commit::commit_record;
-use crate::worker::permit::check_rate_limit;
 
 /// What was decided of the cases of a page, each with its row.
 #[derive(Debug, Default)]
@@ -162,44 +160,21 @@ async fn send(
     removed: &mut Removed,
     feedback: &mut PushFeedback,
 ) -> Result<Option<NextStep>, StoreError> {
-    let context = &delivery.context;
-    let connection = batch.connection.clone();
-    if let Some(next) = check_rate_limit(context, &connection.access, &connection.tenant, feedback).await? {
-        removed.left.extend(request.ids());
-        return Ok(Some(next));
-    }
-    feedback.requests += 1;
     let ids: Vec<u64> = request.ids().collect();
-    let end: Result<Vec<ShownCase>, ApiError> = match &request.fields {
-        Some(fields) => {
-            let body = update_body(&ids, fields.fields.iter().chain(&fields.carried));
-            context.client.update_cases(&connection.access, connection.project, body).await
-        }
-        None => context.client.delete_cases(&connection.access, connection.project, &ids).await.map(|()| Vec::new()),
-    };
-    failpoint::after(Failpoint::Update);
-    let error = match end {
-        Ok(shown) => {
-            removed.take_in(batch, request, &shown);
-            return Ok(None);
-        }
-        Err(error) => error,
-    };
-    let verdict = match after_failed_update(&error) {
-        UpdateFailure::Unclear(verdict) => {
-            removed.is_unclear = true;
-            verdict
-        }
-        UpdateFailure::NotWritten(verdict) => {
+    let body = request.fields.as_ref().map(|fields| update_body(&ids, fields.fields.iter().chain(&fields.carried)));
+    match send_request(delivery, batch, &ids, body, feedback).await? {
+        RequestEnd::Done(shown) => removed.take_in(batch, request, &shown),
+        RequestEnd::Refused(said) => removed.refused(progress, request, &said),
+        RequestEnd::NotDone(next) => {
             removed.left.extend(ids);
-            verdict
+            return Ok(Some(next));
         }
-        UpdateFailure::Refused(said) => {
-            removed.refused(progress, request, &said);
-            return Ok(None);
+        RequestEnd::Unclear(next) => {
+            removed.is_unclear = true;
+            return Ok(Some(next));
         }
-    };
-    call_failed(context, batch, &error, verdict, feedback).await.map(Some)
+    }
+    Ok(None)
 }
 
 impl Request {
@@ -228,22 +203,13 @@ impl Removed {
         }
     }
 
-    /// Takes in that Testmo refused a request. Where it asks for a field that was not sent, or refused several cases at once,
-    /// they are sent again with that field, or one by one.
+    /// Takes in that Testmo refused a request. A deletion has no fields that it could ask for.
     fn refused(&mut self, progress: &mut Progress, request: &Request, said: &[FieldRefusal]) {
         let is_sent = |field: &str| {
-            request
-                .fields
-                .as_ref()
-                .is_some_and(|sent| sent.fields.contains_key(field) || sent.carried.contains_key(field))
+            let sent = request.fields.as_ref();
+            sent.is_none_or(|sent| sent.fields.contains_key(field) || sent.carried.contains_key(field))
         };
-        let asked_for =
-            said.iter().map(|said| &said.field).filter(|field| !field.is_empty() && !is_sent(field.as_str()));
-        let asked_for = asked_for.filter(|_| request.fields.is_some());
-        let is_new = asked_for.filter(|field| progress.required.insert((*field).clone())).count() > 0;
-        let is_several = request.cases.len() > 1;
-        if is_new || is_several {
-            progress.is_apart |= is_several && !is_new;
+        if progress.sends_again(said, is_sent, request.cases.len()) {
             self.left.extend(request.ids());
         } else {
             self.entries.extend(request.cases.iter().map(|gone| entry(gone, DropChange::Refused)));

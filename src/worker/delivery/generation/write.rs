@@ -6,16 +6,15 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
-use super::super::failure::call_failed;
 use super::super::state::Delivery;
 use super::ends::count;
 use super::known::taken_over;
+use super::request::{RequestEnd, send_request};
 use crate::batch::Reason;
 use crate::batch::generation::{Change as Fields, request_key, writing};
 use crate::batch::ledger::{Change, PreviousCase, Refusal, Repeat};
 use crate::batch::undo::{Former, FormerCase};
 use crate::batch::verdict::answer::FieldRefusal;
-use crate::batch::verdict::{UpdateFailure, after_failed_update};
 use crate::batch::written::{BatchMark, Update, WrittenCase};
 use crate::store::StoreError;
 use crate::store::ledger::Commit;
@@ -24,7 +23,6 @@ use crate::worker::context::WorkerContext;
 use crate::worker::failpoint::{self, Failpoint};
 use crate::worker::model::{ActiveBatch, KnownCase, NextStep, Progress, PushFeedback};
 use crate::worker::outcome::commit::commit_record;
-use crate::worker::permit::check_rate_limit;
 
 /// How long is waited before a page is read again if no request could begin in time, as the store is slow.
 pub(super) const LATE: Duration = Duration::from_secs(1);
@@ -188,44 +186,24 @@ async fn send(
     written: &mut Written,
     feedback: &mut PushFeedback,
 ) -> Result<Option<NextStep>, StoreError> {
-    let context = &delivery.context;
-    let connection = batch.connection.clone();
-    let leave = |written: &mut Written| written.left.extend(group.members.iter().map(|at| writes[*at].0));
-    if let Some(next) = check_rate_limit(context, &connection.access, &connection.tenant, feedback).await? {
-        leave(written);
-        return Ok(Some(next));
-    }
-    feedback.requests += 1;
     let ids: Vec<u64> = group.members.iter().map(|at| writes[*at].1.previous.id).collect();
     let body = update_body(&ids, group.body.iter());
-    let end = context.client.update_cases(&connection.access, connection.project, body).await;
-    failpoint::after(Failpoint::Update);
-    let error = match end {
-        Ok(shown) => {
-            take_in(batch, writes, group, &shown, written);
-            return Ok(None);
+    match send_request(delivery, batch, &ids, Some(body), feedback).await? {
+        RequestEnd::Done(shown) => take_in(batch, writes, group, &shown, written),
+        RequestEnd::Refused(said) => refused(progress, writes, group, &said, written),
+        RequestEnd::NotDone(next) => {
+            written.left.extend(group.members.iter().map(|at| writes[*at].0));
+            return Ok(Some(next));
         }
-        Err(error) => error,
-    };
-    let verdict = match after_failed_update(&error) {
-        UpdateFailure::Unclear(verdict) => {
+        RequestEnd::Unclear(next) => {
             written.is_unclear = true;
-            verdict
+            return Ok(Some(next));
         }
-        UpdateFailure::NotWritten(verdict) => {
-            leave(written);
-            verdict
-        }
-        UpdateFailure::Refused(said) => {
-            refused(progress, writes, group, &said, written);
-            return Ok(None);
-        }
-    };
-    call_failed(context, batch, &error, verdict, feedback).await.map(Some)
+    }
+    Ok(None)
 }
 
-/// Takes in that Testmo refused what was sent. Where it asks for a field that was not sent, or refused several cases at once,
-/// they are sent again with that field, or one by one.
+/// Takes in that Testmo refused what was sent.
 fn refused(
     progress: &mut Progress,
     writes: &[(usize, KnownCase, Fields, Map<String, Value>)],
@@ -233,13 +211,8 @@ fn refused(
     said: &[FieldRefusal],
     written: &mut Written,
 ) {
-    let asked_for = said.iter().map(|said| &said.field);
-    let asked_for = asked_for.filter(|field| !field.is_empty() && !group.body.contains_key(*field));
-    let is_new = asked_for.filter(|field| progress.required.insert((*field).clone())).count() > 0;
-    let is_several = group.members.len() > 1;
     let positions = group.members.iter().map(|at| writes[*at].0);
-    if is_new || is_several {
-        progress.is_apart |= is_several && !is_new;
+    if progress.sends_again(said, |field| group.body.contains_key(field), group.members.len()) {
         written.left.extend(positions);
     } else {
         let refusal = Refusal { reason: Reason::CaseRefused, said: said.to_vec() };
