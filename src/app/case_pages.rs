@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::batch::TenantId;
 use crate::batch::verdict::answer::ApiError;
 use crate::store::StoreError;
 use crate::tenants::{AccountPermits, NoPermit};
@@ -18,6 +19,8 @@ pub(super) struct CasePages<'a> {
     pub(super) client: &'a Client,
     pub(super) access: &'a Access,
     pub(super) project: u64,
+    /// Whose connection it is.
+    pub(super) tenant: &'a TenantId,
     pub(super) permits: AccountPermits<'a>,
 }
 
@@ -27,6 +30,14 @@ pub(super) enum PageError {
     /// Requests to the account are paused.
     #[error("{0}")]
     Paused(String),
+    /// Testmo refuses the connection.
+    #[error("the connection of tenant {tenant} cannot be used ({why})")]
+    NoAccess {
+        /// The tenant.
+        tenant: TenantId,
+        /// The cause.
+        why: String,
+    },
     /// The page could not be read.
     #[error("{0}")]
     Failed(String),
@@ -54,6 +65,9 @@ impl CasePages<'_> {
             match answered {
                 Ok(page) => return Ok(page),
                 Err(ApiError::Invalid(_) | ApiError::Rejected { .. }) => return Err(PageError::Refused),
+                Err(error) if denies_access(&error) => {
+                    return Err(PageError::NoAccess { tenant: self.tenant.clone(), why: error.to_string() });
+                }
                 Err(error) if tried == MOST_TRIES || !is_passing(&error) => {
                     return Err(PageError::Failed(error.to_string()));
                 }
@@ -61,6 +75,11 @@ impl CasePages<'_> {
             }
         }
     }
+}
+
+/// Returns whether Testmo refuses the key, or what the key may see: no later try succeeds until somebody corrects that.
+pub(super) fn denies_access(error: &ApiError) -> bool {
+    matches!(error, ApiError::KeyRefused | ApiError::Forbidden | ApiError::Missing)
 }
 
 /// Returns whether the same request may succeed a moment later.

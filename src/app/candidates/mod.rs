@@ -10,6 +10,7 @@ use serde_json::json;
 pub use self::matching::{Candidate, Decisions, MissingCase, WrongDecision};
 use self::matching::{Meaning, candidates, meaning};
 use super::actor::{Actor, NotAllowed, Role, require};
+use super::case_pages::denies_access;
 use super::context::AppContext;
 use super::discard::under_way;
 use super::plan::PlannedEntry;
@@ -21,7 +22,7 @@ use crate::batch::message::decode::decode;
 use crate::batch::render::render;
 use crate::batch::verdict::answer::ApiError;
 use crate::batch::written::{BatchMark, WrittenCase, WrittenFields, identities_of, source_name};
-use crate::batch::{Batch, batch_tag, fingerprint};
+use crate::batch::{Batch, TenantId, batch_tag, fingerprint};
 use crate::store::audit::{AuditAction, AuditEntry, AuditSubject};
 use crate::store::connections::ConnectionRow;
 use crate::store::ledger::{Commit, PushEnded, RecordUpdate, StoredBatch};
@@ -83,7 +84,17 @@ pub enum CandidatesError {
     Elsewhere(String),
     /// The tenant has no connection that works.
     #[error("the tenant has no verified connection: correct it with `testmo-courier tenants verify {0}`")]
-    NotConnected(crate::batch::TenantId),
+    NotConnected(TenantId),
+    /// The connection cannot be used.
+    #[error(
+        "the connection of tenant {tenant} cannot be used ({why}): correct it with `testmo-courier tenants verify {tenant}`"
+    )]
+    NoAccess {
+        /// The tenant.
+        tenant: TenantId,
+        /// The cause.
+        why: String,
+    },
     /// Testmo could not be read.
     #[error("Testmo could not be read ({0}): try again later")]
     NotRead(String),
@@ -170,7 +181,9 @@ async fn read_rows(
     tag: &str,
 ) -> Result<Vec<Row>, CandidatesError> {
     let client = context.client()?;
-    let access = context.tenants.access(connection).map_err(|(_, why)| CandidatesError::NotRead(why))?;
+    let tenant = &connection.tenant;
+    let no_access = |why| CandidatesError::NoAccess { tenant: tenant.clone(), why };
+    let access = context.tenants.access(connection).map_err(|(_, why)| no_access(why))?;
     let mut permits = context.tenants.permits(&connection.origin, PATIENCE);
     let past = Past { up_to: stored.record.floor, before: stored.record.first_seen_at, offset: None };
     let mut rows = Vec::new();
@@ -178,7 +191,7 @@ async fn read_rows(
         match client.list_cases(&access, target, past, &[], &mut permits).await {
             Ok(list) => rows.extend(list.rows),
             Err(ReadError::NotPermitted(no)) => return Err(not_permitted(no)),
-            Err(ReadError::Failed(error)) => return Err(failed(&mut permits, error).await?),
+            Err(ReadError::Failed(error)) => return Err(failed(&mut permits, tenant, error).await?),
         }
     }
     let Some(project) = targets.first().map(|target| target.project) else { return Ok(rows) };
@@ -200,10 +213,15 @@ fn not_permitted(no: NoPermit) -> CandidatesError {
 /// Notes a failed request like a worker, and says how it failed.
 async fn failed(
     permits: &mut crate::tenants::AccountPermits<'_>,
+    tenant: &TenantId,
     error: ApiError,
 ) -> Result<CandidatesError, StoreError> {
     permits.note(Some(&error)).await?;
-    Ok(CandidatesError::NotRead(error.to_string()))
+    let why = error.to_string();
+    Ok(match denies_access(&error) {
+        true => CandidatesError::NoAccess { tenant: tenant.clone(), why },
+        false => CandidatesError::NotRead(why),
+    })
 }
 
 impl Found {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::super::case_pages::denies_access;
 use super::super::connections::{ConnectionRow, names};
 use super::super::context::AppContext;
 use super::message::Finding;
@@ -136,12 +137,18 @@ fn access(row: &ConnectionRow, context: &AppContext) -> Result<Access, PreviewEr
 }
 
 async fn folders(row: &ConnectionRow, context: &AppContext, access: &Access) -> Result<Vec<Folder>, PreviewError> {
-    let tenant = || row.tenant.clone();
     if let Permit::Wait(Pause { wait, .. }) = context.store.permit(&row.origin, None, Duration::ZERO).await? {
         return Err(PreviewError::Paused { seconds: wait.as_secs() + 1 });
     }
     let listed = context.client()?.folders(access, row.project, &mut AnyNumber).await;
-    listed.map_err(|error| PreviewError::Folders { tenant: tenant(), error: error.failure().to_string() })
+    listed.map_err(|error| {
+        let failure = error.failure();
+        let why = failure.to_string();
+        if denies_access(&failure) {
+            return PreviewError::NoAccess { tenant: row.tenant.clone(), why };
+        }
+        PreviewError::Folders { tenant: row.tenant.clone(), error: why }
+    })
 }
 
 /// Returns the folder of each case; `None` for one that does not exist yet.

@@ -36,6 +36,7 @@ impl Caller<'_> {
             Ok(page) => Ok(Some(page)),
             Err(PageError::Refused) => Ok(None),
             Err(PageError::Paused(why)) => Err(UndoError::Paused(why)),
+            Err(PageError::NoAccess { tenant, why }) => Err(UndoError::NoAccess { tenant, why }),
             Err(PageError::Failed(why)) => Err(UndoError::Failed(why)),
             Err(PageError::Store(error)) => Err(error.into()),
         }

@@ -68,7 +68,8 @@ pub async fn plan(context: &AppContext, key: &BatchKey, kind: UndoKind, deletes:
 pub(super) fn caller<'a>(context: &'a AppContext, subject: &'a Subject, client: &'a Client, undo: &Undo) -> Caller<'a> {
     let permits = context.tenants.permits(&subject.connection.origin, PATIENCE).of_tenant(&subject.key.tenant);
     let project = subject.connection.project;
-    let pages = CasePages { client, access: &subject.access, project, permits };
+    let tenant = &subject.key.tenant;
+    let pages = CasePages { client, access: &subject.access, project, tenant, permits };
     Caller { pages, shows: if undo.how.deletes { Shows::Uses } else { Shows::Fields } }
 }
 

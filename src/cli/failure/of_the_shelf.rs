@@ -121,6 +121,7 @@ impl From<CandidatesError> for Failure {
             | CandidatesError::NothingMissing
             | CandidatesError::Elsewhere(_)
             | CandidatesError::NotConnected(_)
+            | CandidatesError::NoAccess { .. }
             | CandidatesError::NotRead(_)
             | CandidatesError::Wrong(_)) => Self::Finding(Words::split(visible(&error.to_string()))),
         }

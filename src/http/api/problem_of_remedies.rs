@@ -135,7 +135,8 @@ impl From<CandidatesError> for Problem {
             CandidatesError::Unfinished(_)
             | CandidatesError::NothingMissing
             | CandidatesError::Elsewhere(_)
-            | CandidatesError::NotConnected(_) => Self::new(Code::Conflict, error),
+            | CandidatesError::NotConnected(_)
+            | CandidatesError::NoAccess { .. } => Self::new(Code::Conflict, error),
             CandidatesError::NotRead(_) => Self::new(Code::TestmoUnavailable, error).remedy("Try again later."),
             CandidatesError::Client(error) => error.into(),
             CandidatesError::Store(error) => error.into(),

@@ -47,6 +47,7 @@ impl From<PageError> for CompareError {
     fn from(error: PageError) -> Self {
         match error {
             PageError::Paused(why) => Self::Paused(why),
+            PageError::NoAccess { tenant, why } => Self::NoAccess { tenant, why },
             PageError::Failed(why) => Self::Failed(why),
             PageError::Refused => Self::Refused,
             PageError::Store(error) => Self::Store(error),

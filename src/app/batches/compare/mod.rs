@@ -37,8 +37,8 @@ pub async fn compare(context: &AppContext, selected: &Selected) -> Result<Compar
     let mut notes = notes(&expected, has_tag);
     let client = context.client()?;
     let permits = context.tenants.permits(&row.origin, PATIENCE).of_tenant(tenant);
-    let pages = CasePages { client: &client, access: &access, project: row.project, permits };
-    let mut reader = Reader { store: &context.store, tenant, pages };
+    let pages = CasePages { client: &client, access: &access, project: row.project, tenant, permits };
+    let mut reader = Reader { store: &context.store, pages };
     let (rows, reading) = read(&mut reader, selected, &expected).await?;
     if reading.has_shrunk && !rows.is_complete(&expected) {
         notes.push(

@@ -6,7 +6,6 @@ use super::error::CompareError;
 use super::expected::Expected;
 use super::found::Rows;
 use crate::app::case_pages::CasePages;
-use crate::batch::TenantId;
 use crate::batch::written::{CaseIdentity, WrittenFields};
 use crate::store::{Store, StoreError, WrittenStore};
 use crate::testmo::{NEWEST_FIRST, ShownPage, Shows};
@@ -17,7 +16,6 @@ const MOST_PAGES: u64 = 20_000;
 /// Reads from one project.
 pub(super) struct Reader<'a> {
     pub(super) store: &'a Store,
-    pub(super) tenant: &'a TenantId,
     pub(super) pages: CasePages<'a>,
 }
 
@@ -84,7 +82,7 @@ impl Reader<'_> {
             expected.batches[*batch].identity(*position)
         };
         let wanted: Vec<CaseIdentity> = page.cases.iter().filter_map(|row| identity(row.id)).collect();
-        let known = self.store.written(self.tenant, &wanted).await?;
+        let known = self.store.written(self.pages.tenant, &wanted).await?;
         Ok(known.into_iter().map(|known| (known.case.testmo_id, known.case.fields)).collect())
     }
 }

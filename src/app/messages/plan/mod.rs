@@ -67,12 +67,13 @@ pub(super) async fn plan(planning: Planning<'_>) -> Result<Option<GenerationPlan
     };
     let client = context.client()?;
     let permits = context.tenants.permits(&row.origin, PATIENCE).of_tenant(&row.tenant);
-    let pages = CasePages { client: &client, access: planning.access, project: row.project, permits };
+    let pages =
+        CasePages { client: &client, access: planning.access, project: row.project, tenant: &row.tenant, permits };
     let is_read = removal.is_some_and(|removal| removal != Removal::Leave);
     let gone_too = gone.values().filter(|_| is_read).map(|gone| &gone.known);
     let sought = known.values().filter(|_| mode == OnRepeat::Update).chain(gone_too);
     let shows = if removal == Some(Removal::Delete) { Shows::Uses } else { Shows::Fields };
-    let (rows, reads) = read_rows(pages, sought, shows, &row.tenant).await?;
+    let (rows, reads) = read_rows(pages, sought, shows).await?;
     let (cases, keys) = planned_cases(&planning, mode, &known, &rows);
     let (dropped, removals) = planned_drops(&planning, removal, &gone, &rows);
     let creates = cases.iter().filter(|case| case.what == Planned::New).count();

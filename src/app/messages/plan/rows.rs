@@ -5,7 +5,6 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use super::super::preview_error::PreviewError;
 use super::known::Known;
 use crate::app::case_pages::{CasePages, PageError};
-use crate::batch::TenantId;
 use crate::testmo::{CasesOf, ShownCase, Shows};
 
 /// The most pages of one list, as by the worker.
@@ -16,7 +15,6 @@ pub(super) async fn read_rows<'k>(
     mut pages: CasePages<'_>,
     sought: impl Iterator<Item = &'k Known>,
     shows: Shows,
-    tenant: &TenantId,
 ) -> Result<(HashMap<u64, ShownCase>, usize), PreviewError> {
     let (mut ids, mut folders, mut tags) = (HashSet::new(), BTreeSet::new(), BTreeSet::new());
     for known in sought {
@@ -41,7 +39,10 @@ pub(super) async fn read_rows<'k>(
                 // A Testmo without the filter: the rows were sought in their folders.
                 Err(PageError::Refused) => break,
                 Err(PageError::Store(error)) => return Err(error.into()),
-                Err(error) => return Err(PreviewError::Cases { tenant: tenant.clone(), error: error.to_string() }),
+                Err(PageError::NoAccess { tenant, why }) => return Err(PreviewError::NoAccess { tenant, why }),
+                Err(error) => {
+                    return Err(PreviewError::Cases { tenant: pages.tenant.clone(), error: error.to_string() });
+                }
             };
             let lowest = ids.iter().min().copied().unwrap_or(u64::MAX);
             let is_past = !is_unsorted && page.cases.last().is_some_and(|last| last.id < lowest);
