@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # Tests the API of a worker by its own OpenAPI document, in a throw-away folder: schemathesis finds no 5xx, no status and no
-# body that the document does not have; a linter finds nothing in the document.
+# body that the document does not have, with an empty store and with filled ones; a linter finds nothing in the document.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+# shellcheck source=tests/api/check.sh
+source tests/api/check.sh
 
 # Never a person's settings.
 unset AMQP_URL DATABASE_URL "${!COURIER_@}"
@@ -39,25 +41,15 @@ token=$("$program" tokens create schemathesis --role admin | tail -n 1)
 : >log
 "$program" run >>log 2>&1 &
 worker=$!
-address=
-for _ in $(seq 100); do
-    address=$(sed -nE 's/.*"the API is served".*"address":"([^"]+)".*/\1/p; s/.*"address":"([^"]+)".*"the API is served".*/\1/p' log | head -n 1)
-    [[ -z $address ]] || break
-    sleep 0.1
-done
-[[ -n $address ]] || { cat log; exit 1; }
+address=$(address_in log)
 # One tenant that exists, so that what concerns a connection is reached.
 curl --silent --show-error --fail-with-body -o /dev/null -X PUT "http://$address/api/v1/tenants/acme" \
     -H "Authorization: Bearer $token" -H 'If-None-Match: *' -H 'Content-Type: application/json' \
     -d '{"base_url": "http://127.0.0.1:1", "project_id": 1, "folder_id": 1, "api_key": "k"}'
-status=0
-"$scratch/venv/bin/schemathesis" --config-file "$configuration" run "http://$address/api/v1/openapi.json" \
-    --url "http://$address" --header "Authorization: Bearer $token" --no-color --suppress-health-check=all \
-    --checks not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,response_schema_conformance,unsupported_method,ignored_auth \
-    --max-examples "${EXAMPLES:-40}" --request-timeout 60 --seed "${SEED:-1}" || status=$?
+check_api "$scratch/venv/bin/schemathesis" "$configuration" "$address" "$token" log
 kill -0 "$worker" || { echo "The worker has ended:"; tail -n 20 log; exit 1; }
-if grep -q '"level":"ERROR"' log; then
-    grep '"level":"ERROR"' log | head
-    status=1
-fi
-exit "$status"
+cd - >/dev/null
+for store in sqlite postgres; do
+    echo "== schemathesis, filled store: $store"
+    tests/api/filled.sh "$scratch/venv/bin/schemathesis" "$store"
+done
