@@ -139,6 +139,10 @@ impl From<ProbeError> for Failure {
                 error,
                 "use the id of a folder of this project: Testmo shows it in the address of the repository page",
             ),
+            ProbeError::NoAccess { ref tenant, .. } => {
+                let verify = format!("correct it with `testmo-courier tenants verify {tenant}`");
+                Self::finding(error, verify)
+            }
             ProbeError::Folders(_) => Self::finding(error, "try again later; `testmo-courier lanes` shows pauses"),
             ProbeError::NotAllowed(error) => error.into(),
             ProbeError::Client(error) => error.into(),

@@ -151,6 +151,7 @@ impl From<ProbeError> for Problem {
             ProbeError::NoFolder { .. } => Self::new(Code::Refused, error).at("/folder_id").remedy(
                 "Use the id of a folder of this project: Testmo shows it in the address of the repository page.",
             ),
+            ProbeError::NoAccess { .. } => Self::new(Code::Conflict, error).remedy("Verify the connection."),
             ProbeError::Folders(_) => Self::new(Code::TestmoUnavailable, error).remedy("Try again later."),
             ProbeError::NotAllowed(error) => error.into(),
             ProbeError::Client(error) => error.into(),

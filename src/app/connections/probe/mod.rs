@@ -18,6 +18,7 @@ use self::sent::ProbeCase;
 use self::write_findings::{is_disordered, joined, of_writes};
 use self::writes::{List, WriteSeen, write};
 use super::super::actor::{ActionError, Actor, NotAllowed, Role, require};
+use super::super::case_pages::denies_access;
 use super::super::context::AppContext;
 use super::entries;
 use super::lookup::{ConnectionError, connection, missing};
@@ -77,6 +78,14 @@ pub enum ProbeError {
         folder: u64,
         /// The folders that it has.
         others: String,
+    },
+    /// The connection cannot be used, so nothing was created.
+    #[error("the connection of tenant {tenant} cannot be used ({why}); nothing was created")]
+    NoAccess {
+        /// The tenant.
+        tenant: TenantId,
+        /// The cause.
+        why: String,
     },
     /// The folders could not be read, so nothing was created.
     #[error("the folders of the project could not be read ({0}); nothing was created")]
@@ -150,7 +159,7 @@ pub async fn probe(
     let permits = context.tenants.permits(&row.origin, PATIENCE);
     let mut asker = Asker::new(&client, &access, row.project, permits);
     if let Some(folder) = folder {
-        exists(&client, &mut asker, folder).await?;
+        exists(&client, &mut asker, tenant, folder).await?;
     }
     let seen = reads::read(&mut asker, row.folder).await?;
     let filters = findings::filters(&seen);
@@ -179,7 +188,7 @@ struct Read {
 }
 
 /// Checks that there is a folder to create a case in.
-async fn exists(client: &Client, asker: &mut Asker<'_>, folder: u64) -> Result<(), ProbeError> {
+async fn exists(client: &Client, asker: &mut Asker<'_>, tenant: &TenantId, folder: u64) -> Result<(), ProbeError> {
     let project = asker.project;
     match client.folders(asker.access, project, &mut asker.permits).await {
         Ok(folders) if path_of(&folders, folder).is_some() => Ok(()),
@@ -188,7 +197,12 @@ async fn exists(client: &Client, asker: &mut Asker<'_>, folder: u64) -> Result<(
         Err(ReadError::NotPermitted(NoPermit::Pause(_, why))) => Err(ProbeError::Folders(why)),
         Err(ReadError::Failed(error)) => {
             asker.permits.note(Some(&error)).await?;
-            Err(ProbeError::Folders(Miss::Failed(error).words()))
+            let denies = denies_access(&error);
+            let why = Miss::Failed(error).words();
+            Err(match denies {
+                true => ProbeError::NoAccess { tenant: tenant.clone(), why },
+                false => ProbeError::Folders(why),
+            })
         }
     }
 }
