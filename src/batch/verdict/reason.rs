@@ -163,8 +163,8 @@ reasons! {
         "Nothing to do: the batch is sent automatically when its turn comes.";
     /// An earlier batch of the same source is not finished.
     EarlierGeneration "earlier_generation" Account:
-        "An earlier batch of the same source has cases in common with this one and is not finished, so what is to be written is not known yet.",
-        "Nothing to do: the batch is sent automatically once the batch that the detail names is finished. If that one waits for a person, replay or discard it.";
+        "An earlier batch of the same source has cases in common with this one and is not finished, or a person has yet to decide on cases of it that may be in Testmo, so what is to be written is not known yet.",
+        "Nothing to do: the batch is sent automatically once the batch that the detail names is finished. If that one waits for a person, decide on its cases as its own reason says: adopt them, replay it, or discard it.";
     /// A person paused the lane.
     Paused "paused" Account:
         "An operator has paused the sending of this tenant's batches, or of all batches of its Testmo account.",
@@ -208,15 +208,20 @@ reasons! {
     /// Only some cases of a request were found.
     UnclearInTestmo "unclear_in_testmo" Person:
         "A request whose response was lost created cases, but not all of them are found in Testmo any more: they may have been renamed, moved or deleted. Or the store was restored from an older copy, and the cases may have been created since.",
-        "Check in Testmo whether the missing cases exist; the detail lists the ids of possible matches. If they do not, replay the batch: the worker reconciles again and creates what is missing. If they do, discard the rest of the batch.";
+        "Check in Testmo whether the missing cases exist: `shelf candidates ID` shows which ones they may be. Adopt those that exist with its `--adopt`, so that later batches of the source know them too. Then replay the batch: the worker reconciles again and creates what is still missing. Or discard the rest of the batch.";
     /// A request with one case alone is answered with a status that leaves its outcome unknown.
     RejectedUnclear "rejected_unclear" Person:
         "Testmo responds to create requests with this case alone with a status that leaves their outcome unknown, but responds to other requests. The case was not found in Testmo.",
-        "Check whether the case exists in Testmo, and whether a firewall or proxy in front of Testmo blocks its text; the detail names the status. Then replay or discard the batch.";
+        "Check whether the case exists in Testmo, and whether a firewall or proxy in front of Testmo blocks its text; the detail names the status. If it exists, adopt it with `shelf candidates ID --adopt`. Then replay or discard the batch.";
     /// The account changed while an outcome was unknown.
     UnclearElsewhere "unclear_elsewhere" Person:
         "A request whose response was lost went to another Testmo account than the tenant's present one.",
         "Check whether the cases exist in the former Testmo account. Then replay the batch to create them in the present account, or discard it.";
+}
+
+impl Reason {
+    /// Why a batch is on the shelf of which cases may be in Testmo under ids that nobody knows: a person finds out.
+    pub const UNCLEAR: [Self; 2] = [Self::UnclearInTestmo, Self::RejectedUnclear];
 }
 
 impl schemars::JsonSchema for Reason {

@@ -9,7 +9,7 @@ use super::super::sql::{self, Bound, Columns, Dialect};
 use super::days::day;
 use crate::batch::ledger::BatchState;
 use crate::batch::written::SourceId;
-use crate::batch::{BatchId, BatchKey, TenantId};
+use crate::batch::{BatchId, BatchKey, Reason, TenantId};
 
 /// A batch that is to write the cases of sources: of its own one, and of the one of a batch that it replaces. Its record is
 /// stored.
@@ -32,7 +32,7 @@ pub enum SourceOutcome {
         /// When the cases of the latest generation of any of them that was written before were generated, if there is one.
         latest_at: Option<i64>,
     },
-    /// Another batch has one of them, and is not finished.
+    /// Another batch has one of them, and is not finished, or a person has yet to decide on cases of it that may be in Testmo.
     Busy(BatchKey),
     /// This batch has written a later generation of one of them.
     Superseded(BatchKey),
@@ -93,7 +93,8 @@ async fn claim_one(
         let lease = states.first().map(|row| row.maybe_int("lease_until")).transpose()?.flatten();
         let is = |wanted: BatchState| state.as_deref() == Some(wanted.name());
         // What the batch did may just be taken back.
-        if is(BatchState::Open) || is(BatchState::Undone) && lease.is_some_and(|until| until > now) {
+        let is_under_way = is(BatchState::Open) || is(BatchState::Undone) && lease.is_some_and(|until| until > now);
+        if is_under_way || left_unclear(conn, &stored.owner).await? {
             return Ok(SourceOutcome::Busy(stored.owner));
         }
         if state.is_some_and(|state| has_written(&state)) {
@@ -125,6 +126,17 @@ async fn claim_one(
     ];
     sql::execute(conn, sql, bounds).await?;
     Ok(SourceOutcome::Granted { latest_at })
+}
+
+/// Returns whether a person has yet to decide on cases of a batch that may be in Testmo: they are not remembered, so that
+/// another batch of the source would create them again.
+async fn left_unclear(conn: &mut AnyConnection, batch: &BatchKey) -> Result<bool, StoreError> {
+    let [unclear, rejected] = Reason::UNCLEAR.map(Reason::code);
+    let sql = format!(
+        "SELECT id FROM shelf WHERE tenant_id = $1 AND batch_id = $2 AND reason IN ('{unclear}', '{rejected}') LIMIT 1"
+    );
+    let bounds = [batch.tenant.as_str(), batch.batch.as_str()].map(|name| Bound::Text(name.to_owned()));
+    Ok(!sql::fetch(conn, sql, Vec::from(bounds)).await?.is_empty())
 }
 
 /// Returns which batch has written the latest generation of a source, and when its cases were generated.

@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
+use testmo_courier::batch::Reason;
 use testmo_courier::batch::ledger::{BatchRecord, BatchState, DropChange, Dropped, DroppedCase};
 use testmo_courier::batch::written::CaseIdentity;
 use testmo_courier::store::ledger::{Commit, RecordUpdate};
+use testmo_courier::store::shelf::{Action, OperatorAction, ShelvedUntil, Shelving};
 use testmo_courier::store::written::{SourceClaim, SourceOutcome};
 
 use crate::Subject;
 use crate::finished::deliver;
-use crate::values::{DAY, START, connection, fresh, target, tenant};
+use crate::values::{DAY, START, connection, fresh, shelving, target, tenant};
 
 cases! {
     ($) sources_cases in sources:
@@ -19,6 +21,7 @@ cases! {
     a_generation_that_is_older_than_one_that_was_written_is_superseded,
     a_generation_of_which_nothing_was_written_supersedes_none,
     a_batch_that_is_taken_back_has_its_source_while_a_request_may_be_under_way,
+    a_batch_with_cases_on_which_a_person_has_to_decide_keeps_its_source_until_then,
     a_source_is_forgotten_once_nobody_has_claimed_it_for_long,
     the_source_of_a_batch_and_what_it_dropped_are_stored_with_it,
 }
@@ -136,6 +139,28 @@ async fn a_batch_that_is_taken_back_has_its_source_while_a_request_may_be_under_
     f.set_time(START + 60_001).await;
     assert_eq!(claim(f, "b-1", 35).await, SourceOutcome::Superseded(fresh("b-4").key));
     assert_eq!(claim(f, "b-5", 50).await, SourceOutcome::Granted { latest_at: Some(40) });
+}
+
+async fn a_batch_with_cases_on_which_a_person_has_to_decide_keeps_its_source_until_then(f: &dyn Subject) {
+    for (number, reason) in (1..).zip(Reason::UNCLEAR.into_iter().chain([Reason::CaseRefused])) {
+        let [first, second] = [1, 2].map(|batch| format!("b-{number}-{batch}"));
+        let claim = async |batch: &str, at| claim_all(f, &[&format!("SHOP-{number}")], batch, Some(at)).await;
+        open(f, &first).await;
+        assert_eq!(claim(&first, 10).await, FREE);
+        let shelve = Shelving { reason, ..shelving(&first, ShelvedUntil::Person) };
+        f.store().commit(Commit { shelve: Some(shelve), ..Commit::default() }.into()).await.unwrap();
+        finish(f, &first, BatchState::Partial).await;
+        if reason != Reason::CaseRefused {
+            assert_eq!(claim(&second, 20).await, SourceOutcome::Busy(fresh(&first).key), "{reason}");
+            assert_eq!(claim(&first, 10).await, FREE, "its own");
+            let entry = f.shelf().await.into_iter().find(|entry| entry.content.reason == reason).unwrap();
+            let (id, generation) = (entry.id, entry.generation);
+            let discard = OperatorAction { id, generation, action: Action::Discard, batch: None, item: None };
+            let discard = Commit { operator_action: Some(discard), ..Commit::default() };
+            assert!(f.store().commit(discard.into()).await.unwrap().is_done());
+        }
+        assert_eq!(claim(&second, 20).await, SourceOutcome::Granted { latest_at: Some(10) }, "{reason}");
+    }
 }
 
 async fn a_source_is_forgotten_once_nobody_has_claimed_it_for_long(f: &dyn Subject) {

@@ -119,12 +119,38 @@ pub(crate) async fn a_generation_waits_until_an_earlier_one_is_finished() {
         let waits = |row: &Shelved| row.content.reason == Reason::EarlierGeneration;
         let shelf = stage.shelf_until(|rows| rows.iter().any(waits)).await;
         let detail = shelf.iter().find(|row| waits(row)).and_then(|row| row.content.detail.as_deref());
-        assert_eq!(detail, Some("batch g-1 of the same source is not finished"));
+        assert_eq!(detail, Some("batch g-1 of the same source is not finished, or waits for a person"));
         acme.clear_faults();
         assert_eq!(changes(&stage.delivered("acme/g-1").await), ["created"]);
         let event = stage.delivered("acme/g-2").await;
         assert_eq!(changes(&event), ["updated"]);
         assert_eq!(acme.case_names(), ["second"]);
+        stage.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_generation_waits_until_a_person_has_decided_on_cases_that_may_be_there() {
+    let settings = [("COURIER_RETRY__SHELF_BACKOFF_MIN", "500ms"), ("COURIER_TESTMO__RECONCILE_DELAY_ANSWERED", "1s")];
+    for mut stage in both_with(&settings).await {
+        stage.start_worker();
+        let renamed = stage.publish_whole_and_rename(&generation(1, 3, "update"), "named by a person").await;
+        assert_eq!(stage.event_of("acme/g-1").await["data"]["reason"], "unclear_in_testmo");
+        let mut second = generation(2, 3, "update");
+        rename(&mut second, 1, "new 1");
+        rename(&mut second, 2, "new 2");
+        stage.publish(&second).await;
+        let waits = |row: &Shelved| row.content.reason == Reason::EarlierGeneration;
+        stage.shelf_until(|rows| rows.iter().any(waits)).await;
+        assert_eq!(stage.account("acme").cases().len(), 3);
+        let adopted = format!("TC-2={renamed}");
+        let adopt = ["shelf", "candidates", "acme/g-1", "--adopt", &adopted, "--because", "renamed", "--yes"];
+        let end = command(&stage).args(adopt).output().expect("an end");
+        assert!(end.status.success(), "{end:?}");
+        let event = stage.delivered("acme/g-2").await;
+        assert_eq!(changes(&event), ["updated", "kept", "unchanged"], "{event}");
+        assert_eq!(row_of(&stage.account("acme"), &event, 2).name, "named by a person");
+        assert_eq!(stage.account("acme").cases().len(), 3);
         stage.end().await;
     }
 }

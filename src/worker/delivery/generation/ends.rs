@@ -30,7 +30,8 @@ pub(super) fn wait_for(batch: &ActiveBatch, other: &BatchKey) -> NextStep {
     if batch.in_hand_since.elapsed() < PATIENCE {
         return NextStep::Pause(PAUSE);
     }
-    let detail = format!("batch {} of the same source is not finished", other.batch.as_str());
+    let other = other.batch.as_str();
+    let detail = format!("batch {other} of the same source is not finished, or waits for a person");
     NextStep::Defer(Reason::EarlierGeneration, Some(detail), Duration::ZERO)
 }
 

@@ -49,13 +49,19 @@ impl Stage {
     /// Publishes a batch of three cases that Testmo creates and answers with 503, and renames the second case before the
     /// worker can read the cases; returns the id of that case.
     pub(crate) async fn publish_and_rename(&self, tenant: &str, id: &str, name: &str) -> u64 {
-        let account = self.account(tenant);
+        self.publish_whole_and_rename(&batch(tenant, id, 3), name).await
+    }
+
+    /// Does the same with a batch that has more than one case.
+    pub(crate) async fn publish_whole_and_rename(&self, batch: &Value, name: &str) -> u64 {
+        let account = self.account(batch["tenant_id"].as_str().expect("a tenant"));
+        let cases = batch["cases"].as_array().map_or(0, Vec::len);
         let before = account.cases().len();
         let unanswered = on_create(Fault::status_after_commit(503)).times(1);
         let held = Rule::always(Fault::Held { commit: CommitTime::AfterDelay }).on(Method::Get, PathKind::Cases);
         account.set_faults([unanswered, held]);
-        self.publish(&batch(tenant, id, 3)).await;
-        account.until(|station| station.account.cases.iter().len() == before + 3).await;
+        self.publish(batch).await;
+        account.until(|station| station.account.cases.iter().len() == before + cases).await;
         let renamed = account.cases()[before + 1].id;
         assert!(account.change_case(renamed, |case| case.name = name.into()));
         account.clear_faults();

@@ -5,12 +5,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use testmo_courier::batch::ledger::BatchState;
 use testmo_courier::batch::written::{CaseIdentity, SourceId, WrittenCase};
-use testmo_courier::batch::{BatchKey, TenantId};
+use testmo_courier::batch::{BatchKey, Reason, TenantId};
 use testmo_courier::store::written::{Remembered, SourceClaim, SourceOutcome, day};
 use testmo_courier::store::{StoreError, WrittenStore};
 
 use super::StoreOf;
-use super::tables::Tables;
+use super::tables::{ShelfRow, Tables, is_of};
 use crate::mutation::Mutation;
 
 /// The batch that has a source, and the latest generation that was written before.
@@ -49,6 +49,10 @@ impl Tables {
             if row.owner != claim.batch {
                 let owner = self.batches.get(&row.owner).map(|entry| &entry.stored);
                 let is_leased = owner.and_then(|stored| stored.lease_until).is_some_and(|until| until > now);
+                let is_unclear = |entry: &ShelfRow| Reason::UNCLEAR.contains(&entry.content.reason);
+                if self.shelf.values().any(|entry| is_of(&entry.content.identity, &row.owner) && is_unclear(entry)) {
+                    return SourceOutcome::Busy(row.owner.clone());
+                }
                 match owner.map(|stored| stored.record.state) {
                     Some(BatchState::Undone) if is_leased => return SourceOutcome::Busy(row.owner.clone()),
                     Some(BatchState::Open) => return SourceOutcome::Busy(row.owner.clone()),
