@@ -8,7 +8,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::{Any, AnyConnection, Connection};
 use tokio::time::Instant;
 
-use super::open::{LOCK_WAIT, wait_for_lock};
+use super::lock_wait::{LOCK_WAIT, wait_for_lock};
 use super::sql::{self, Bound, Columns, Dialect};
 use super::{Store, StoreError};
 use crate::clock::Clock;

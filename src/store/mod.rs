@@ -23,6 +23,7 @@ pub mod history;
 pub mod instances;
 pub mod ledger;
 mod location;
+mod lock_wait;
 mod migrations;
 mod open;
 pub mod outbox;
@@ -117,7 +118,11 @@ impl Store {
         let open::Opened { dialect, readers, writers, clock, file, made } = opened;
         let unreadable = unreadable::UnreadableRows::default();
         let group = group::Group::start(dialect, writers.clone(), clock.clone(), unreadable.clone());
-        Self { readers, writers, clock, group, unreadable, file: file.map(Arc::new), made }
+        let file = file.map(Arc::new);
+        if let Some(file) = file.clone() {
+            group.accompany(|closed| async move { file.keep_log_short(closed).await });
+        }
+        Self { readers, writers, clock, group, unreadable, file, made }
     }
 
     /// Waits until one of the files of a worker's store is not where it was; forever for a database on a server.

@@ -11,6 +11,7 @@ use url::Url;
 use super::StoreError;
 use super::file::{self, HeldFile, Locked};
 use super::location::StoreLocation;
+use super::lock_wait::{LOCK_WAIT, wait_for_lock};
 use super::migrations::migrator;
 use super::restores::counter;
 use super::sql::{self, Columns, Dialect};
@@ -27,10 +28,8 @@ const PAGES_KEPT: u32 = 4_096;
 /// The page cache of each connection that reads a file, in KiB: little, as the system keeps what is read often, and a count
 /// of a large shelf would fill it with pages that nothing needs again.
 const PAGES_READ: u32 = 512;
-/// How many pages are written ahead before they go into the file: 32 MB. Pages that change often go there once.
-const PAGES_AHEAD: u32 = 8_000;
-/// How long a statement waits for another process that writes to the file, such as a command.
-pub(super) const LOCK_WAIT: Duration = Duration::from_secs(10);
+/// With how many pages in the log a commit brings them into the file itself: 128 MB, as a worker does so beside its commits.
+const PAGES_AHEAD: u32 = 32_000;
 /// How far commands may let a file grow beyond `store.max_file_bytes`, in bytes. Discarding stores an event and a record
 /// before it frees anything, and a worker takes what it frees.
 const ROOM_FOR_COMMANDS: u64 = 16 * 1024 * 1024;
@@ -242,12 +241,6 @@ async fn has_tables(conn: &mut AnyConnection) -> Result<bool, StoreError> {
     let sql = "SELECT COUNT(to_regclass('_sqlx_migrations')) AS n";
     let rows = sql::fetch(conn, sql, vec![]).await?;
     Ok(rows.first().map_or(Ok(0), |row| row.int("n"))? > 0)
-}
-
-/// Sets how long statements of a connection wait for another process that writes to the file.
-pub(super) async fn wait_for_lock(conn: &mut AnyConnection, wait: Duration) -> Result<(), sqlx::Error> {
-    let sql = format!("PRAGMA busy_timeout = {}", wait.as_millis());
-    sqlx::query(AssertSqlSafe(sql)).execute(conn).await.map(drop)
 }
 
 /// WAL with full sync survives a power cut.

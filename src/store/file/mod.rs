@@ -2,6 +2,7 @@
 
 mod explain;
 mod lock;
+mod log;
 mod watch;
 
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ use self::lock::FileLock;
 use self::watch::OpenFiles;
 pub use self::watch::{FileChange, FilePart};
 use super::StoreError;
+use super::lock_wait::{LOCK_WAIT, wait_for_lock};
 use super::sql::{self, Columns};
 
 /// How often the files are looked at.
@@ -38,8 +40,9 @@ impl Locked {
         Ok(Self { lock: FileLock::take(file)? })
     }
 
-    /// Holds the files by a connection of its own, which has them open.
+    /// Holds the files by a connection of its own, which has them open, and waits for nobody.
     pub(super) async fn hold(self, file: &Path, mut keeper: AnyConnection) -> Result<HeldFile, StoreError> {
+        wait_for_lock(&mut keeper, Duration::ZERO).await?;
         sql::fetch(&mut keeper, "SELECT COUNT(*) AS tables FROM sqlite_schema", vec![]).await?;
         let files = OpenFiles::of(file).map_err(|error| StoreError::Database(Arc::new(sqlx::Error::Io(error))))?;
         let held = HeldFile {
@@ -128,7 +131,8 @@ impl HeldFile {
         let Some(mut keeper) = self.keeper.lock().await.take() else { return lost };
         // The process that made another index does not know what this one says, and may have written to the same log.
         if !(lost.change.part == FilePart::Index && lost.change.is_replaced) {
-            lost.is_complete = write_back(&mut keeper).await;
+            let patient = wait_for_lock(&mut keeper, LOCK_WAIT).await;
+            lost.is_complete = patient.is_ok() && write_back(&mut keeper).await;
         }
         if is_deleted {
             lost.copy = self.copy(&mut keeper).await;

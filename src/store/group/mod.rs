@@ -50,6 +50,7 @@ pub(in crate::store) struct Group {
     panics: Count,
     /// Cancelled when the loop of a writer has ended although nobody has closed the store.
     broken: CancellationToken,
+    closed: CancellationToken,
 }
 
 impl Group {
@@ -72,7 +73,16 @@ impl Group {
         };
         tasks.close();
         let queues = Arc::new(Mutex::new(Some(queues)));
-        Self { unreadable, queues, no_room: Arc::default(), written, tasks, panics, broken }
+        let closed = CancellationToken::new();
+        Self { unreadable, queues, no_room: Arc::default(), written, tasks, panics, broken, closed }
+    }
+
+    /// Runs a task of the store until it is closed; as with the writers, it is noticed if the task ends before.
+    pub(in crate::store) fn accompany<T: Future<Output = ()> + Send + 'static>(
+        &self,
+        task: impl FnOnce(CancellationToken) -> T,
+    ) {
+        self.tasks.spawn(watched(task(self.closed.clone()), self.broken.clone()));
     }
 
     pub(in crate::store) async fn claim(&self, claim: Claim) -> Result<ClaimOutcome, StoreError> {
@@ -144,6 +154,7 @@ impl Group {
 
     pub(in crate::store) async fn close(&self) {
         *lock(&self.queues) = None;
+        self.closed.cancel();
         self.tasks.wait().await;
     }
 }

@@ -91,6 +91,32 @@ async fn an_earlier_build_and_this_one_exclude_each_other() {
 }
 
 #[tokio::test]
+async fn a_long_log_is_written_back_beside_the_commits_and_begins_again_once_nobody_reads_it() {
+    let f = files().await;
+    let store = f.worker().await.unwrap();
+    for batch in 0..9 {
+        let body = vec![7; 4 << 20].into();
+        let shelve = Shelving { body, ..shelving(&format!("b-{batch}"), ShelvedUntil::Person) };
+        store.commit(Commit { shelve: Some(shelve), ..Commit::default() }.into()).await.unwrap();
+    }
+    let mut reader = store.reading().await.unwrap();
+    sql::fetch(&mut reader, "BEGIN", vec![]).await.unwrap();
+    sql::fetch(&mut reader, "SELECT id FROM shelf", vec![]).await.unwrap();
+    shelved(&store).await;
+    let log = held(&store).write_back_meanwhile().await.unwrap().unwrap();
+    assert!(log.pages > 9 << 10 && log.is_read, "{log:?}");
+    shelved(&store).await;
+    sql::fetch(&mut reader, "COMMIT", vec![]).await.unwrap();
+    drop(reader);
+    let log = held(&store).write_back_meanwhile().await.unwrap().unwrap();
+    assert!(log.pages > 9 << 10 && !log.is_read, "{log:?}");
+    shelved(&store).await;
+    let log = held(&store).write_back_meanwhile().await.unwrap().unwrap();
+    assert!(log.pages < 100, "{log:?}");
+    store.close().await;
+}
+
+#[tokio::test]
 async fn a_worker_notices_each_of_its_files_that_is_moved_or_replaced() {
     for (name, part) in [("x.db", FilePart::Database), ("x.db-wal", FilePart::Log), ("x.db-shm", FilePart::Index)] {
         for is_replaced in [false, true] {
