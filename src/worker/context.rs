@@ -1,6 +1,7 @@
 //! Holds what every step of a worker needs, without behaviour of its own.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use tokio::sync::{Notify, mpsc};
 
@@ -40,6 +41,8 @@ pub(super) struct WorkerContext {
     pub(super) troubles: Troubles,
     /// Batches of each tenant that wait on the shelf for room.
     pub(super) backlogs: Backlogs,
+    /// How many batches were taken that no replay has started: replays give way to them.
+    pub(super) others: AtomicU64,
     /// Notified when there is room for batches from the shelf.
     pub(super) shelf_wanted: Arc<Notify>,
     /// Notified when a batch that a replay has started has an outcome.

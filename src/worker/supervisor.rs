@@ -1,6 +1,7 @@
 //! Starts every task of a worker, and stops them in order: first the intake, then what is under way, then the rest.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
@@ -203,6 +204,7 @@ fn context_of(
         slow_trials: SlowTrials::default(),
         troubles: Troubles::default(),
         backlogs: Backlogs::default(),
+        others: AtomicU64::default(),
         shelf_wanted: Arc::new(Notify::new()),
         replay_wanted: Arc::new(Notify::new()),
         outbox_wanted: Arc::new(Notify::new()),

@@ -17,7 +17,13 @@ use crate::storeless::Storeless;
 
 #[async_trait]
 impl ReplayStore for Storeless {
-    async fn lease_replays(&self, _: &str, _: Duration, _: u32) -> Result<Vec<RunningReplay>, StoreError> {
+    async fn lease_replays(
+        &self,
+        _: &str,
+        _: Duration,
+        _: u32,
+        _: &[(ReplayId, i64)],
+    ) -> Result<Vec<RunningReplay>, StoreError> {
         Ok(Vec::new())
     }
 

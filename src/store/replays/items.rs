@@ -25,14 +25,26 @@ pub(in crate::store) fn ended_statement(dialect: Dialect) -> String {
     )
 }
 
+/// Finds a started entry of the replay `$1` that it no longer has on the shelf.
+pub(in crate::store) fn is_lost_statement(dialect: Dialect) -> String {
+    format!("SELECT i.place {} LIMIT 1", lost(dialect))
+}
+
+/// What is started in the replay `$1` and no longer on the shelf with it.
+fn lost(dialect: Dialect) -> String {
+    format!(
+        "FROM replay_items i {} WHERE i.replay = $1 AND i.state = 'started' AND NOT EXISTS (SELECT 1 FROM shelf s \
+         WHERE s.id = i.entry AND s.replay = $1)",
+        dialect.by_index("replay_items_started")
+    )
+}
+
 /// Ends up to `$2` started entries of the replay `$1` that it no longer has on the shelf, at `$3`.
 pub(in crate::store) fn lost_statement(dialect: Dialect) -> String {
     format!(
         "UPDATE replay_items SET state = 'ended', outcome = 'changed', ended_at = $3 \
-         WHERE replay = $1 AND state = 'started' AND place IN (SELECT i.place FROM replay_items i {} \
-         WHERE i.replay = $1 AND i.state = 'started' AND NOT EXISTS (SELECT 1 FROM shelf s WHERE s.id = i.entry \
-         AND s.replay = $1) ORDER BY i.place LIMIT $2)",
-        dialect.by_index("replay_items_started")
+         WHERE replay = $1 AND state = 'started' AND place IN (SELECT i.place {} ORDER BY i.place LIMIT $2)",
+        lost(dialect)
     )
 }
 
@@ -75,6 +87,13 @@ impl Store {
     }
 
     pub(super) async fn end_lost(&self, replay: ReplayId, most: u32) -> Result<u64, StoreError> {
+        // There are seldom any, and everything that is to be stored waits for a transaction that finds none.
+        let mut conn = self.reading().await?;
+        let sql = is_lost_statement(Dialect::of(&conn));
+        if sql::fetch(&mut conn, sql, vec![Bound::Int(replay.0)]).await?.is_empty() {
+            return Ok(0);
+        }
+        drop(conn);
         let mut transaction = Transaction::begin(&self.writers, &self.clock).await?;
         let bounds = vec![Bound::Int(replay.0), Bound::Int(most.into()), Bound::Int(transaction.now)];
         let conn = transaction.conn()?;

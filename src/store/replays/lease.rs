@@ -42,17 +42,22 @@ impl Store {
         holder: &str,
         lease: Duration,
         most: u32,
+        known: &[(ReplayId, i64)],
     ) -> Result<Vec<RunningReplay>, StoreError> {
-        let mut running = match self.held(holder, lease, most).await? {
-            Some(held) => held,
-            None => self.lease_again(holder, lease, most).await?,
+        let (mut running, known) = match self.held(holder, lease, most).await? {
+            Some(held) => (held, known),
+            // Somebody else may have held one of them in between.
+            None => (self.lease_again(holder, lease, most).await?, &[][..]),
         };
-        if running.is_empty() {
+        let is_known = |replay: &RunningReplay| known.contains(&(replay.id, replay.epoch));
+        let unknown: Vec<ReplayId> =
+            running.iter().filter(|replay| !is_known(replay)).map(|replay| replay.id).collect();
+        if unknown.is_empty() {
             return Ok(running);
         }
-        let mut parts = parts_of(&mut *self.reading().await?, &running).await?;
-        for replay in &mut running {
-            replay.parts = parts.remove(&replay.id).unwrap_or_default();
+        let mut parts = parts_of(&mut *self.reading().await?, &unknown).await?;
+        for replay in running.iter_mut().filter(|replay| unknown.contains(&replay.id)) {
+            replay.parts = Some(parts.remove(&replay.id).unwrap_or_default());
         }
         Ok(running)
     }
@@ -96,19 +101,16 @@ fn running(row: &AnyRow) -> Result<RunningReplay, StoreError> {
         epoch: row.int("epoch")?,
         owner: row.text("owner")?,
         per_minute: row.maybe_whole("per_minute")?,
-        parts: Vec::new(),
+        parts: None,
     })
 }
 
 async fn parts_of(
     conn: &mut AnyConnection,
-    running: &[RunningReplay],
+    replays: &[ReplayId],
 ) -> Result<HashMap<ReplayId, Vec<PartProgress>>, StoreError> {
     let mut parts: HashMap<ReplayId, Vec<PartProgress>> = HashMap::new();
-    if running.is_empty() {
-        return Ok(parts);
-    }
-    let ids: Vec<Value> = running.iter().map(|replay| json!({"id": replay.id.0})).collect();
+    let ids: Vec<Value> = replays.iter().map(|id| json!({"id": id.0})).collect();
     let rows = sql::fetch(conn, parts_statement(Dialect::of(conn)), vec![Bound::from(ids.as_slice())]).await?;
     for row in &rows {
         parts.entry(ReplayId(row.int("replay")?)).or_default().push(part(row)?);

@@ -36,11 +36,18 @@ pub use self::started::{ItemStart, ReplayId};
 /// What a worker asks and stores to carry out replays, and what plans them.
 #[async_trait]
 pub trait ReplayStore: Send + Sync {
-    /// Leases up to `most` running replays to `holder`: those that it holds already, and those that nobody holds.
+    /// Leases up to `most` running replays to `holder`: those that it holds already, and those that nobody holds. Of a replay
+    /// with an epoch in `known` that nobody else can have held since, no parts are read.
     ///
     /// # Errors
     /// When the store does not answer.
-    async fn lease_replays(&self, holder: &str, lease: Duration, most: u32) -> Result<Vec<RunningReplay>, StoreError>;
+    async fn lease_replays(
+        &self,
+        holder: &str,
+        lease: Duration,
+        most: u32,
+        known: &[(ReplayId, i64)],
+    ) -> Result<Vec<RunningReplay>, StoreError>;
 
     /// Returns up to `most` entries of a part of a replay that are still to be started, in their order.
     ///

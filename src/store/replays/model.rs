@@ -138,8 +138,8 @@ pub struct RunningReplay {
     pub owner: String,
     /// How many batches may be started in a minute.
     pub per_minute: Option<u32>,
-    /// Its parts that are not finished.
-    pub parts: Vec<PartProgress>,
+    /// Its parts that are not finished; `None` if they are as its holder knows them.
+    pub parts: Option<Vec<PartProgress>>,
 }
 
 /// How far a part of a replay has come.

@@ -64,8 +64,14 @@ pub(in crate::store) fn parts_statement(dialect: Dialect) -> String {
 
 #[async_trait]
 impl ReplayStore for Store {
-    async fn lease_replays(&self, holder: &str, lease: Duration, most: u32) -> Result<Vec<RunningReplay>, StoreError> {
-        self.lease_running(holder, lease, most).await
+    async fn lease_replays(
+        &self,
+        holder: &str,
+        lease: Duration,
+        most: u32,
+        known: &[(ReplayId, i64)],
+    ) -> Result<Vec<RunningReplay>, StoreError> {
+        self.lease_running(holder, lease, most, known).await
     }
 
     async fn waiting_items(&self, replay: ReplayId, part: u32, most: u32) -> Result<Vec<WaitingItem>, StoreError> {

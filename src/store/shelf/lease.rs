@@ -43,6 +43,9 @@ const GOES_LAST: &str = "CASE WHEN shelf.waits_for = 'connection' AND shelf.park
 /// The most rows of a tenant among which those that arrived first are leased: those that have been due longest.
 const MOST_CONSIDERED: u32 = 1_000;
 
+/// Of how many tenants rows are leased in one transaction: everything else that is to be stored waits for it.
+const TENANTS_AT_ONCE: usize = 8;
+
 /// The most suspects that are passed over in one go because they cannot be read.
 const MOST_UNREADABLE: usize = 100;
 
@@ -92,32 +95,21 @@ impl ShelfStore for Store {
         asks: &[(TenantId, u32)],
         most_bytes: usize,
     ) -> Result<Vec<Shelved>, StoreError> {
-        let mut transaction = Transaction::begin(&self.writers, &self.clock).await?;
-        let now = transaction.now;
-        let until = now.saturating_add(i64::try_from(lease.as_millis()).unwrap_or(i64::MAX));
-        let conn = transaction.conn()?;
-        let sql = lease_statement(Dialect::of(conn));
         let (mut leased, mut left) = (Vec::<Shelved>::new(), most_bytes);
-        for (tenant, most) in asks {
+        for some in asks.chunks(TENANTS_AT_ONCE) {
             if left == 0 {
                 break;
             }
-            let bounds = vec![
-                Bound::Int(now),
-                Bound::Int(until),
-                Bound::Text(holder.into()),
-                Bound::Text(tenant.as_str().into()),
-                Bound::Int(i64::from(*most)),
-                Bound::Int(i64::try_from(left).unwrap_or(i64::MAX)),
-            ];
-            let rows = sql::fetch(conn, sql.clone(), bounds).await?;
-            // One that cannot be read stays leased, so that the next ones have their turn. A row is dropped as soon as it
-            // is read, since its body is copied.
-            let read = self.unreadable.skip(rows.into_iter().map(|row| shelved(&row, now)))?;
-            left = read.iter().fold(left, |left, row| left.saturating_sub(row.content.body.len()));
-            leased.extend(read);
+            match self.lease_of(holder, lease, some, left).await {
+                Ok(rows) => {
+                    left = rows.iter().fold(left, |left, row| left.saturating_sub(row.content.body.len()));
+                    leased.extend(rows);
+                }
+                // Nobody else could take what is leased already.
+                Err(_) if !leased.is_empty() => break,
+                Err(error) => return Err(error),
+            }
         }
-        transaction.commit().await?;
         leased.sort_by_key(|s| (s.content.goes_last(), s.content.arrived_at, s.id));
         Ok(leased)
     }
@@ -220,6 +212,43 @@ impl ShelfStore for Store {
 }
 
 impl Store {
+    /// Leases rows of tenants in one transaction.
+    async fn lease_of(
+        &self,
+        holder: &str,
+        lease: Duration,
+        asks: &[(TenantId, u32)],
+        most_bytes: usize,
+    ) -> Result<Vec<Shelved>, StoreError> {
+        let mut transaction = Transaction::begin(&self.writers, &self.clock).await?;
+        let now = transaction.now;
+        let until = now.saturating_add(i64::try_from(lease.as_millis()).unwrap_or(i64::MAX));
+        let conn = transaction.conn()?;
+        let sql = lease_statement(Dialect::of(conn));
+        let (mut leased, mut left) = (Vec::<Shelved>::new(), most_bytes);
+        for (tenant, most) in asks {
+            if left == 0 {
+                break;
+            }
+            let bounds = vec![
+                Bound::Int(now),
+                Bound::Int(until),
+                Bound::Text(holder.into()),
+                Bound::Text(tenant.as_str().into()),
+                Bound::Int(i64::from(*most)),
+                Bound::Int(i64::try_from(left).unwrap_or(i64::MAX)),
+            ];
+            let rows = sql::fetch(conn, sql.clone(), bounds).await?;
+            // One that cannot be read stays leased, so that the next ones have their turn. A row is dropped as soon as it
+            // is read, since its body is copied.
+            let read = self.unreadable.skip(rows.into_iter().map(|row| shelved(&row, now)))?;
+            left = read.iter().fold(left, |left, row| left.saturating_sub(row.content.body.len()));
+            leased.extend(read);
+        }
+        transaction.commit().await?;
+        Ok(leased)
+    }
+
     /// Ends every lease of earlier workers, which the lock on the file shows to be gone, and returns how many there were.
     ///
     /// # Errors

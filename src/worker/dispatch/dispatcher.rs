@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -134,6 +135,9 @@ impl Dispatcher {
         let from_broker = matches!(target, AckTarget::Delivery { .. });
         if self.in_flight.attach(&batch.key, target) {
             return;
+        }
+        if batch.message.replay.is_none() {
+            self.context.others.fetch_add(1, Ordering::Relaxed);
         }
         let (tenant, is_suspect) = (&batch.key.batch.tenant, batch.message.suspect);
         if is_paused(&self.overrides, &batch) {

@@ -73,8 +73,8 @@ async fn take_all_due(context: &WorkerContext, commands: &mpsc::Sender<Dispatche
         }
         while !stop.is_cancelled() {
             match unit(context, Task::Shelf, &"due batches", take_due(context, commands)).await {
-                Ok(0) => break,
-                Ok(_) => {}
+                Ok(true) => {}
+                Ok(false) => break,
                 Err(error) => {
                     tracing::warn!(%error, "the shelf cannot be read");
                     break;
@@ -102,14 +102,14 @@ async fn take_suspects(context: &WorkerContext, commands: &mpsc::Sender<Dispatch
     Ok(())
 }
 
-/// Takes due batches for which there is room; returns their number.
-async fn take_due(context: &WorkerContext, commands: &mpsc::Sender<DispatcherCommand>) -> Result<usize, StoreError> {
-    let Some(turn) = context.turns.next().await else { return Ok(0) };
+/// Takes due batches for which there is room; returns whether there may be more of them.
+async fn take_due(context: &WorkerContext, commands: &mpsc::Sender<DispatcherCommand>) -> Result<bool, StoreError> {
+    let Some(turn) = context.turns.next().await else { return Ok(false) };
     let due = context.store.due_tenants(MOST_TENANTS).await?;
     let (answer, room) = oneshot::channel();
     // The dispatcher is gone only when the worker stops.
     drop(commands.send(DispatcherCommand::RoomFor(due, answer)).await);
-    let Ok(mut asks) = room.await else { return Ok(0) };
+    let Ok(mut asks) = room.await else { return Ok(false) };
     let mut left = if context.turns.is_one_by_one() { 1 } else { MOST_LEASED };
     asks.retain_mut(|(_, most)| {
         *most = (*most).min(left);
@@ -117,16 +117,18 @@ async fn take_due(context: &WorkerContext, commands: &mpsc::Sender<DispatcherCom
         *most > 0
     });
     if asks.is_empty() {
-        return Ok(0);
+        return Ok(false);
     }
     let most_bytes = context.config.worker.max_queued_bytes / PART;
     let lease = context.config.shelf.lease_duration;
     let leased = context.store.lease_due(&context.holder, lease, &asks, most_bytes).await?;
-    let count = leased.len();
+    let bytes: usize = leased.iter().map(|row| row.content.body.len()).sum();
+    // Otherwise every tenant got what it has due, or what it has room for.
+    let is_more = !leased.is_empty() && (left == 0 || bytes >= most_bytes);
     // With a remembered resolution of not ready, the batches would go back to the shelf at once, again and again.
     asks.iter().for_each(|(tenant, _)| context.tenants.forget_unready(tenant));
     take_leased(context, leased, turn, commands).await?;
-    Ok(count)
+    Ok(is_more)
 }
 
 /// Takes leased rows until the worker drains, and releases those that it does not take: otherwise nobody could take them

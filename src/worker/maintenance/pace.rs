@@ -5,7 +5,7 @@ use std::time::Duration;
 /// How long the transaction of a step should take: other changes wait for it.
 const STEP: Duration = Duration::from_millis(40);
 /// How long it should take where nothing is urgent and each row costs much.
-const SMALL_STEP: Duration = Duration::from_millis(15);
+const SMALL_STEP: Duration = Duration::from_millis(6);
 /// The fewest and the most batches and events of a step.
 const FEWEST: u32 = 50;
 const MOST: u32 = 2_000;
@@ -13,6 +13,8 @@ const MOST: u32 = 2_000;
 const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
 /// The longest pause after a step that people wait for.
 const LONGEST_EVEN_PAUSE: Duration = Duration::from_millis(250);
+/// The longest pause after such a step while others are in a hurry.
+const LONGEST_YIELDING_PAUSE: Duration = Duration::from_millis(750);
 
 /// The size of the next step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +64,11 @@ impl Pace {
         took.clamp(SHORTEST_PAUSE, LONGEST_EVEN_PAUSE)
     }
 
+    /// Returns the pause after a step that people wait for while others are in a hurry: three times as long as it took.
+    pub(super) fn yielding_pause(took: Duration) -> Duration {
+        (took * 3).clamp(SHORTEST_PAUSE, LONGEST_YIELDING_PAUSE)
+    }
+
     /// Returns the pause after a step of work that is never urgent: nine times as long, so that a tenth of the time is used.
     pub(super) fn long_pause(took: Duration) -> Duration {
         (took * 9).max(SHORTEST_PAUSE)
@@ -87,10 +94,11 @@ mod tests {
             let pace = |most| Pace { most, ..Pace::default() };
             assert_eq!(pace(most).after(ms(took)), pace(next), "{most} in {took} ms");
         }
-        for (took, next) in [(5, 100), (10, 50), (30, 50), (31, 25), (400, 25)] {
+        for (took, next) in [(2, 100), (5, 50), (12, 50), (13, 25), (400, 25)] {
             assert_eq!(Pace::small().after(ms(took)).most, next, "{took} ms");
         }
         assert_eq!([0, 10].map(|took| Pace::long_pause(ms(took))), [ms(5), ms(90)]);
+        assert_eq!([0, 10, 3_000].map(|took| Pace::yielding_pause(ms(took))), [ms(5), ms(30), ms(750)]);
         assert_eq!([0, 10, 3_000].map(|took| Pace::even_pause(ms(took))), [ms(5), ms(10), ms(250)]);
         assert_eq!([0, 9, 40, 3_000].map(|took| Pace::pause(ms(took))), [ms(5), ms(5), ms(20), ms(1_500)]);
     }

@@ -117,12 +117,17 @@ pub(crate) async fn outcomes(f: &dyn Subject, replay: ReplayId) -> Vec<(u64, Ite
     ended.into_iter().map(|item| (item.place, item.outcome, item.reason)).collect()
 }
 
+/// Returns the parts of a replay that were read.
+pub(crate) fn parts_of(replay: &RunningReplay) -> &[PartProgress] {
+    replay.parts.as_deref().expect("parts")
+}
+
 pub(crate) async fn held(f: &dyn Subject, holder: &str) -> Vec<RunningReplay> {
-    f.store().lease_replays(holder, LEASE, 10).await.unwrap()
+    f.store().lease_replays(holder, LEASE, 10, &[]).await.unwrap()
 }
 
 pub(crate) async fn part_of(f: &dyn Subject, holder: &str) -> PartProgress {
-    held(f, holder).await.remove(0).parts.remove(0)
+    held(f, holder).await.remove(0).parts.expect("parts").remove(0)
 }
 
 pub(crate) fn step(replay: ReplayId, epoch: i64, holder: &str) -> ReplayStep {

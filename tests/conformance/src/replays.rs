@@ -11,13 +11,14 @@ use testmo_courier::store::shelf::{Action, OperatorAction, Shelved, ShelvedUntil
 
 use crate::Subject;
 pub use crate::replay_fixture::{change, running, shelve, start};
-use crate::replay_fixture::{held, lease, name_of, outcomes, part_of, start_as, step};
+use crate::replay_fixture::{held, lease, name_of, outcomes, part_of, parts_of, start_as, step};
 use crate::values::{START, fresh, shelving, target, tenant};
 
 cases! { ($) replays_cases in replays:
     an_entry_is_started_only_as_it_was_planned,
     a_replay_is_carried_out_by_one_worker_at_a_time,
     a_worker_that_lost_a_replay_starts_nothing,
+    parts_are_read_unless_their_holder_knows_them,
     each_end_of_a_batch_is_noted_once,
     what_only_waits_for_room_is_still_under_way,
     an_entry_that_vanished_is_noted,
@@ -59,7 +60,7 @@ async fn a_replay_is_carried_out_by_one_worker_at_a_time(f: &dyn Subject) {
     let (id, epoch) = running(f, &rows).await;
     let first = held(f, "w1").await;
     assert_eq!(first.iter().map(|replay| (replay.id, replay.epoch)).collect::<Vec<_>>(), [(id, epoch)]);
-    assert_eq!(first[0].parts[0].account.as_deref(), Some(target().account.as_str()));
+    assert_eq!(parts_of(&first[0])[0].account.as_deref(), Some(target().account.as_str()));
     assert!(held(f, "w2").await.is_empty(), "another worker holds it");
     f.set_time(START + 10_000).await;
     assert_eq!(held(f, "w1").await.len(), 1, "its holder goes on");
@@ -74,6 +75,23 @@ async fn a_replay_is_carried_out_by_one_worker_at_a_time(f: &dyn Subject) {
     assert_eq!(all, [id, next]);
 }
 
+async fn parts_are_read_unless_their_holder_knows_them(f: &dyn Subject) {
+    let rows = shelve(f, &["b1", "b2"]).await;
+    let (id, epoch) = running(f, &rows).await;
+    let lease = async |holder: &str, known: &[(ReplayId, i64)]| {
+        f.store().lease_replays(holder, Duration::from_secs(15), 10, known).await.unwrap().remove(0).parts
+    };
+    let known = [(id, epoch)];
+    assert!(lease("w1", &known).await.is_some(), "it is leased just now");
+    assert!(lease("w1", &known).await.is_none());
+    assert!(lease("w1", &[(id, epoch - 1)]).await.is_some(), "a person has changed it since");
+    assert!(lease("w1", &[]).await.is_some());
+    f.set_time(START + 20_000).await;
+    assert!(lease("w2", &[]).await.is_some());
+    f.set_time(START + 40_000).await;
+    assert!(lease("w1", &known).await.is_some(), "another worker held it in between");
+}
+
 async fn a_worker_that_lost_a_replay_starts_nothing(f: &dyn Subject) {
     let rows = shelve(f, &["b1", "b2"]).await;
     let replay = running(f, &rows).await;
@@ -84,7 +102,7 @@ async fn a_worker_that_lost_a_replay_starts_nothing(f: &dyn Subject) {
     assert_eq!(held(f, "w2").await.len(), 1, "the lease is over");
     assert!(!start_as(f, "w1", &rows[1], replay, 1).await, "another worker has taken it over");
     assert!(start_as(f, "w2", &rows[1], replay, 1).await);
-    assert_eq!(held(f, "w2").await[0].parts[0].started, 2);
+    assert_eq!(parts_of(&held(f, "w2").await[0])[0].started, 2);
 }
 
 async fn each_end_of_a_batch_is_noted_once(f: &dyn Subject) {
@@ -142,7 +160,7 @@ async fn each_end_of_a_batch_is_noted_once(f: &dyn Subject) {
     let counted = ReplayStep { parts: vec![part.clone()], counted: vec![0, 1, 2, 3], ..step(replay.0, replay.1, "w") };
     assert!(f.store().advance(counted).await.unwrap());
     assert_eq!(outcomes(f, replay.0).await, []);
-    assert!(held(f, "w").await[0].parts.is_empty(), "the part is finished");
+    assert!(parts_of(&held(f, "w").await[0]).is_empty(), "the part is finished");
 }
 
 async fn what_only_waits_for_room_is_still_under_way(f: &dyn Subject) {

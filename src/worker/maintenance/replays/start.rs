@@ -17,6 +17,8 @@ pub(super) enum Started {
     Never(ItemOutcome, Option<String>),
     /// A worker has it in hand, or it is just being changed; it is tried again.
     NotNow,
+    /// Something has changed since it was read: the entry, its batch, or the replay.
+    Fenced,
 }
 
 /// Starts an entry of a part of a replay.
@@ -80,7 +82,7 @@ pub(super) async fn start(
     let why = format!("replay {}", running.id);
     change.audit.push(AuditEntry::new(&owner, AuditAction::ReplayEntry, entry).because(Some(&why)));
     let started = context.store.commit(change.into()).await?.is_done();
-    Ok(if started { Started::Yes } else { Started::NotNow })
+    Ok(if started { Started::Yes } else { Started::Fenced })
 }
 
 fn changed(how: &str) -> Started {

@@ -59,7 +59,7 @@ async fn a_start_waits_for_a_cancellation_that_is_being_stored_and_starts_nothin
     let f = postgres().await;
     let rows = shelve(&f, &["b1"]).await;
     let (replay, epoch) = running(&f, &rows).await;
-    assert_eq!(f.store.lease_replays("w", Duration::from_secs(15), 1).await.unwrap().len(), 1);
+    assert_eq!(f.store.lease_replays("w", Duration::from_secs(15), 1, &[]).await.unwrap().len(), 1);
     let mut lock = connect(&f.config.url).await;
     run(&mut lock, "BEGIN; UPDATE replays SET state = 'cancelled', epoch = epoch + 1").await;
     let is_over = Cell::new(false);

@@ -14,9 +14,15 @@ use super::StoreOf;
 
 #[async_trait]
 impl ReplayStore for StoreOf {
-    async fn lease_replays(&self, holder: &str, lease: Duration, most: u32) -> Result<Vec<RunningReplay>, StoreError> {
-        let holder = holder.to_owned();
-        self.ask("lease_replays", move |tables, now| tables.lease_replays(&holder, lease, most, now)).await
+    async fn lease_replays(
+        &self,
+        holder: &str,
+        lease: Duration,
+        most: u32,
+        known: &[(ReplayId, i64)],
+    ) -> Result<Vec<RunningReplay>, StoreError> {
+        let (holder, known) = (holder.to_owned(), known.to_vec());
+        self.ask("lease_replays", move |tables, now| tables.lease_replays(&holder, lease, most, &known, now)).await
     }
 
     async fn waiting_items(&self, replay: ReplayId, part: u32, most: u32) -> Result<Vec<WaitingItem>, StoreError> {

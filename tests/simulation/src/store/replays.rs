@@ -135,7 +135,14 @@ impl Tables {
         true
     }
 
-    pub(crate) fn lease_replays(&mut self, holder: &str, lease: Duration, most: u32, now: i64) -> Vec<RunningReplay> {
+    pub(crate) fn lease_replays(
+        &mut self,
+        holder: &str,
+        lease: Duration,
+        most: u32,
+        known: &[(ReplayId, i64)],
+        now: i64,
+    ) -> Vec<RunningReplay> {
         let is_free = |replay: &Replay| {
             let is_held = replay.lease_until.is_some_and(|until| until > now);
             replay.state == ReplayState::Running && (!is_held || replay.holder.as_deref() == Some(holder))
@@ -143,13 +150,17 @@ impl Tables {
         let ignores_stops = self.has(Mutation::IgnoreStops);
         let free = self.replays.iter_mut().filter(|(_, replay)| is_free(replay));
         let leased = free.take(usize::try_from(most).unwrap_or(usize::MAX)).map(|(id, replay)| {
+            let is_held =
+                replay.holder.as_deref() == Some(holder) && replay.lease_until.is_some_and(|until| until > now);
+            let is_known = is_held && !ignores_stops && known.contains(&(*id, replay.epoch));
             (replay.holder, replay.lease_until) = (Some(holder.to_owned()), Some(after(now, lease)));
             for part in replay.parts.values_mut().filter(|part| ignores_stops && part.window.is_stopped()) {
                 part.window = Window::new(part.left());
             }
             let parts = replay.parts.values().filter(|part| part.batches > part.counted + part.passed);
+            let parts = (!is_known).then(|| parts.cloned().collect());
             let (epoch, owner, per_minute) = (replay.epoch, replay.new.owner.clone(), replay.new.per_minute);
-            RunningReplay { id: *id, epoch, owner, per_minute, parts: parts.cloned().collect() }
+            RunningReplay { id: *id, epoch, owner, per_minute, parts }
         });
         leased.collect()
     }
