@@ -13,6 +13,7 @@ use super::background::{Background, give_back};
 use super::command::{DispatcherCommand, View};
 use super::in_flight::{AckTarget, InFlight};
 use super::limits::limits;
+use super::paused::is_paused;
 use super::report;
 use super::set_aside::cause_of;
 use super::shed::Shed;
@@ -20,7 +21,7 @@ use crate::account::Signal;
 use crate::batch::{Reason, TenantId};
 use crate::guard::Task;
 use crate::lane::{Lanes, QueuePosition};
-use crate::store::accounts::{AccountObservation, LaneOverride, LaneSelector};
+use crate::store::accounts::{AccountObservation, LaneOverride};
 use crate::store::ledger::Commit;
 use crate::store::shelf::DueTenant;
 use crate::worker::context::WorkerContext;
@@ -392,11 +393,4 @@ impl Dispatcher {
 
 fn names(batches: &[WorkKey]) -> String {
     batches.iter().map(|key| key.batch.to_string()).collect::<Vec<_>>().join(", ")
-}
-
-fn is_paused(overrides: &[LaneOverride], batch: &ActiveBatch) -> bool {
-    overrides.iter().filter(|of| of.paused).any(|of| match &of.lane {
-        LaneSelector::Tenant(tenant) => *tenant == batch.key.batch.tenant,
-        LaneSelector::Account(account) => account == batch.account(),
-    })
 }

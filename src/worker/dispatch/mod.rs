@@ -5,6 +5,7 @@ mod command;
 mod dispatcher;
 mod in_flight;
 mod limits;
+mod paused;
 mod report;
 mod set_aside;
 mod shed;

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use super::super::pace::Pace;
 
-/// How many entries are started between two pauses.
-const ENTRIES: usize = 10;
-
-/// How long others go first at least, while there are any: 30 entries are started in a second. Most of what an entry costs
-/// comes after its start.
+/// How many entries are started together while no others come, so that their changes share transactions.
+const ALONE: usize = 50;
+/// How many are started together, between two pauses, while others come.
+const BESIDE_OTHERS: usize = 10;
+/// How long others go first at least: 30 entries are started in a second. Most of what an entry costs comes after its start.
 const YIELDS: Duration = Duration::from_millis(320);
 
 /// The entries that were started since the last pause.
@@ -26,19 +26,21 @@ impl Portion {
         Self { entries: 0, took: Duration::ZERO, others }
     }
 
-    /// Adds entries and how long it took to start them. Once there are enough, returns for how long others go first: for
-    /// longer while the worker takes any.
+    /// Returns how many entries are started together, now that the worker has taken so many other batches.
+    pub(super) fn size(&self, others: u64) -> usize {
+        if self.others == others { ALONE } else { BESIDE_OTHERS }
+    }
+
+    /// Adds entries and how long it took to start them; returns for how long others go first, if any came and there are enough
+    /// entries.
     pub(super) fn pause_after(&mut self, entries: usize, took: Duration, others: u64) -> Option<Duration> {
         self.entries += entries;
         self.took += took;
-        if self.entries < ENTRIES {
+        if self.entries < BESIDE_OTHERS || self.others == others {
             return None;
         }
         let before = std::mem::replace(self, Self::new(others));
-        Some(match before.others == others {
-            true => Pace::pause(before.took),
-            false => Pace::yielding_pause(before.took).max(YIELDS),
-        })
+        Some(Pace::yielding_pause(before.took).max(YIELDS))
     }
 }
 
@@ -47,11 +49,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn others_go_first_after_each_portion_and_longer_while_there_are_any() {
+    fn others_go_first_after_each_portion_while_there_are_any() {
         let ms = Duration::from_millis;
         let mut portion = Portion::new(7);
-        let mut add = |entries, took, others| portion.pause_after(entries, ms(took), others);
-        assert_eq!([add(4, 20, 7), add(5, 10, 8), add(1, 6, 9), add(9, 50, 9)], [None, None, Some(ms(320)), None]);
-        assert_eq!([add(10, 10, 9), add(10, 20, 9), add(10, 150, 10)], [Some(ms(30)), Some(ms(10)), Some(ms(450))]);
+        let mut add = |entries, took, others| (portion.size(others), portion.pause_after(entries, ms(took), others));
+        assert_eq!([add(9, 20, 7), add(40, 10, 7)], [(50, None); 2], "nobody else is there");
+        assert_eq!([add(1, 10, 8), add(9, 50, 9)], [(10, Some(ms(320))), (10, None)]);
+        assert_eq!([add(10, 150, 10), add(50, 10, 10)], [(10, Some(ms(600))), (50, None)]);
     }
 }

@@ -24,8 +24,6 @@ const MOST_COUNTED: u32 = 500;
 const MOST_STARTED: u64 = 200;
 /// After which time a round starts nothing more, for the same reason.
 const LONGEST_ROUND: Duration = Duration::from_secs(2);
-/// How many of them are started at the same time, so that their changes share transactions.
-const AT_ONCE: usize = 10;
 /// A rate-limit pause that is longer than this keeps the batches of its account from being started.
 const LONG_PAUSE_MS: i64 = 300_000;
 /// How soon outcomes are read again that another worker may store: nothing announces them here.
@@ -159,8 +157,10 @@ impl<'a> Round<'a> {
             }
             begun += items.len() as u64;
             next.extend(items.into_iter().map(|item| (at, item)));
-            while next.len() >= AT_ONCE {
-                let some: Vec<_> = next.drain(..AT_ONCE).collect();
+            while let size = done.portion.size(self.others())
+                && next.len() >= size
+            {
+                let some: Vec<_> = next.drain(..size).collect();
                 if !self.start_some(&some, &overrides, &mut done).await? {
                     return Ok(None);
                 }
