@@ -165,11 +165,16 @@ pub async fn authenticate(store: &Store, secret: &str, face: Face) -> Result<Cal
     if let Ok(Err(error)) = noting {
         tracing::warn!(%error, "the use of a token could not be noted");
     }
-    Ok(Caller { actor: Actor::new(&row.name, row.role, face), tenant: row.tenant })
+    Ok(caller(&row, face))
+}
+
+/// Returns who holds a token.
+pub(super) fn caller(row: &TokenRow, face: Face) -> Caller {
+    Caller { actor: Actor::new(&row.name, row.role, face), tenant: row.tenant.clone() }
 }
 
 /// Decides whether a token is valid at `now`, in milliseconds on the store's clock.
-fn check(row: &TokenRow, now: i64) -> Result<(), NoEntry> {
+pub(super) fn check(row: &TokenRow, now: i64) -> Result<(), NoEntry> {
     match (row.revoked_at, row.expires_at) {
         (Some(_), _) => Err(NoEntry::Revoked),
         (None, Some(end)) if end <= now => Err(NoEntry::Expired),

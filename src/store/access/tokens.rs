@@ -137,7 +137,8 @@ fn read(row: &AnyRow) -> Result<TokenRow, StoreError> {
     token(row).map_err(|error| error.in_row("tokens", || row.text("name").unwrap_or_else(|_| "?".into())))
 }
 
-fn token(row: &AnyRow) -> Result<TokenRow, StoreError> {
+/// Reads a token, also one that was joined to another row.
+pub(super) fn token(row: &AnyRow) -> Result<TokenRow, StoreError> {
     let tenant = row.maybe_text("tenant_id")?;
     Ok(TokenRow {
         name: row.text("name")?,

@@ -13,6 +13,7 @@ pub(super) enum Offered {
 
 const PART: &str = "a part of other use cases, and nothing that a person asks for";
 const OF_THE_API: &str = "it recognizes who sends a request to the API; the command line needs no token";
+const OF_THE_CONSOLE: &str = "people with a browser have sessions; the command line and programs need none";
 const LOCAL: &str =
     "administration of the machine on which it runs, with its files and its broker: it needs no network";
 const NO_WORKER: &str = "no worker may run meanwhile, and the API is served by a worker";
@@ -33,6 +34,10 @@ pub(super) const TABLE: &[(&str, Offered, Offered)] = &[
     ("access::repeated::begin", Not(OF_THE_API), Not(PART)),
     ("access::repeated::end", Not(OF_THE_API), Not(PART)),
     ("access::repeated::new", Not(OF_THE_API), Not(PART)),
+    ("access::sessions::is_open", Not(OF_THE_CONSOLE), Not(OF_THE_CONSOLE)),
+    ("access::sessions::log_in", Not(OF_THE_CONSOLE), Not(OF_THE_CONSOLE)),
+    ("access::sessions::log_out", Not(OF_THE_CONSOLE), Not(OF_THE_CONSOLE)),
+    ("access::sessions::resume", Not(OF_THE_CONSOLE), Not(OF_THE_CONSOLE)),
     ("access::tokens::authenticate", Not(OF_THE_API), Not(PART)),
     ("access::tokens::create", As(&["tokens create"]), As(&["createToken"])),
     ("access::tokens::list", As(&["tokens list"]), As(&["listTokens"])),

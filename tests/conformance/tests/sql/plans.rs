@@ -91,6 +91,7 @@ const GROWING: &[&str] = &[
     "answered_requests",
     "tenant_links",
     "tokens",
+    "sessions",
     "search",
 ];
 
