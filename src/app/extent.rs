@@ -35,6 +35,11 @@ impl Extent {
         }
     }
 
+    /// Returns how many entries are counted, and whether these are all.
+    pub fn counted(&self) -> (u64, bool) {
+        (self.counted.min(u64::from(COUNTED) - 1), self.is_all)
+    }
+
     /// Returns whether the list has entries that are not shown.
     pub fn is_cut(&self) -> bool {
         self.shown < self.counted || !self.is_all

@@ -111,7 +111,7 @@ mod tests {
     use testmo_courier::app::Reason;
     use testmo_courier::app::attention::{DeliveredSince, Party};
     use testmo_courier::app::lanes::LaneSelector;
-    use testmo_courier::app::shelf::{CauseId, Group, ShelfCommand};
+    use testmo_courier::app::shelf::{CauseId, Deed, Group, ShelfCommand};
 
     use super::*;
 
@@ -131,7 +131,11 @@ mod tests {
             first_at: NOW - 7_200_000,
             last_at: NOW,
             note: None,
-            commands: vec![ShelfCommand { line: "testmo-courier replay --group c-…".into(), purpose: "tries again" }],
+            commands: vec![ShelfCommand {
+                line: "testmo-courier replay --group c-…".into(),
+                purpose: "tries again",
+                deed: Deed::Replay { unchanged_too: false },
+            }],
         };
         Cause { who_acts: Party::of(reason), group }
     }

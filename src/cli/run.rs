@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::pin::pin;
 
 use testmo_courier::config::{Config, Sources};
-use testmo_courier::http::api;
+use testmo_courier::http::admin;
 use testmo_courier::worker::Service;
 use testmo_courier::{telemetry, worker};
 use tokio::net::TcpListener;
@@ -49,7 +49,7 @@ pub(super) async fn execute(files: &[PathBuf]) -> Result<(), Failure> {
     }
 }
 
-/// Returns the service that serves the API, if it has an address. Its address is taken before the worker starts, so that one
+/// Returns the service that serves the API and the console, if it has an address. Its address is taken before the worker starts, so that one
 /// that is in use is a mistake that a person sees at once.
 async fn api(config: &Config) -> Result<Option<Service>, Failure> {
     let Some(address) = config.admin.listen else { return Ok(None) };
@@ -57,5 +57,5 @@ async fn api(config: &Config) -> Result<Option<Service>, Failure> {
         Failure::usage(format!("cannot listen on {address} ({error})"), "free the address, or change admin.listen")
     })?;
     let config = config.clone();
-    Ok(Some(Service::new(api::FILES, move |stop| api::serve(listener, config, stop))))
+    Ok(Some(Service::new(admin::FILES, move |stop| admin::serve(listener, config, stop))))
 }

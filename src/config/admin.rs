@@ -11,6 +11,7 @@ pub struct Admin {
     pub listen: Option<SocketAddr>,
     pub public_url: String,
     pub hosts: Vec<String>,
+    pub frame_ancestors: Vec<String>,
 }
 
 impl Admin {
@@ -27,7 +28,11 @@ impl Admin {
         if hosts.iter().any(|host| host.is_empty() || host.contains(['/', ' ', '*'])) {
             r.problem("admin.hosts", "a list of host names, such as [\"courier.example.com\"]");
         }
-        Self { listen, public_url, hosts }
+        let frame_ancestors = r.list("admin.frame_ancestors");
+        if frame_ancestors.iter().any(|origin| !is_https_origin(origin)) {
+            r.problem("admin.frame_ancestors", "a list of https origins, such as [\"https://suite.example.com\"]");
+        }
+        Self { listen, public_url, hosts, frame_ancestors }
     }
 
     /// Returns the host of the address at which people and programs reach it.
@@ -51,4 +56,9 @@ fn origin_of(text: &str) -> Option<url::Url> {
     let url = url::Url::parse(text).ok()?;
     let is_origin = matches!(url.scheme(), "https" | "http") && url.has_host() && url.path() == "/";
     (is_origin && url.query().is_none() && url.fragment().is_none() && url.username().is_empty()).then_some(url)
+}
+
+/// Returns whether a text is an origin that a content security policy can name.
+fn is_https_origin(text: &str) -> bool {
+    origin_of(text).is_some_and(|url| url.scheme() == "https" && url.origin().ascii_serialization() == text)
 }

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::io::ErrorKind;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -18,6 +19,10 @@ use tokio::task::{AbortHandle, JoinSet};
 pub(super) const LONGEST_SILENCE: Duration = Duration::from_secs(30);
 /// How long nothing is accepted after the system could not open a connection.
 const RECOVERY: Duration = Duration::from_secs(1);
+
+/// The address at the other end of a connection; every request has it as an extension.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Peer(pub(super) IpAddr);
 
 /// The connections that are open.
 struct Connections {
@@ -50,9 +55,9 @@ pub(super) async fn serve_all(
         tokio::select! {
             Some(_) = open.tasks.join_next() => open.forget_closed(),
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
+                Ok((stream, address)) => {
                     open.make_room().await;
-                    open.serve(stream, &app);
+                    open.serve(stream, Peer(address.ip()), &app);
                 }
                 Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
                 Err(error) => {
@@ -82,11 +87,12 @@ impl Connections {
         self.known.retain(|known| !known.task.is_finished());
     }
 
-    fn serve(&mut self, stream: TcpStream, app: &Router) {
+    fn serve(&mut self, stream: TcpStream, peer: Peer, app: &Router) {
         let (turn, used) = (self.turn.clone(), Arc::new(AtomicU64::new(next(&self.turn))));
         let busy = Arc::<AtomicBool>::default();
         let (answer, last, at_work) = (TowerToHyperService::new(app.clone()), used.clone(), busy.clone());
-        let service = service_fn(move |request| {
+        let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+            request.extensions_mut().insert(peer);
             last.store(next(&turn), Ordering::Relaxed);
             at_work.store(true, Ordering::Relaxed);
             let (answering, at_work) = (answer.call(request), at_work.clone());

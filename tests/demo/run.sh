@@ -156,5 +156,8 @@ heading "All checks passed; everything keeps running"
 echo "RabbitMQ  $AMQP_URL"
 echo "Testmo    $simulator_url"
 echo "Metrics   http://$metrics/metrics"
+token=$(courier tokens create demo --role admin --as demo 2>/dev/null | tail -n 1)
+echo "Console   http://$console"
+echo "          log in with $token"
 what_next_here
 echo "To end the demo: make demo-stop"

@@ -12,7 +12,7 @@ source tests/env/ports.sh
 
 readonly bin=${CARGO_TARGET_DIR:-target}/debug batches=tests/demo/batches
 log=target/demo/worker.log broker_options=()
-dir='' broker='' broker_metrics='' simulator='' simulator_url='' worker='' metrics=''
+dir='' broker='' broker_metrics='' simulator='' simulator_url='' worker='' metrics='' console=''
 
 heading() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
 
@@ -97,6 +97,8 @@ write_settings() {
     local port origins
     port=$(free_port) || exit 1
     metrics=127.0.0.1:$port
+    port=$(free_port) || exit 1
+    console=127.0.0.1:$port
     printf -v origins '"%s", ' "$simulator_url"/{lindenshop,northbank,asklepios,hatif,tanuki,voltara}
     # Complete settings, so that people can use the file with commands later; only the demo uses this folder.
     cat >"$dir/courier.toml" <<END
@@ -110,6 +112,8 @@ master_key_file = "$dir/courier.key"
 allowed_insecure_origins = [${origins%, }]
 [observe]
 listen = "$metrics"
+[admin]
+listen = "$console"
 END
 }
 

@@ -93,8 +93,7 @@ mod tests {
         let (store, dir) = with_acme().await;
         assert!(!is_open(&store).await.unwrap());
         let anna = Actor::new("anna", Role::Admin, Face::CommandLine);
-        let input =
-            TokenInput { name: "ben".parse().unwrap(), role: Role::Operator, tenant: Some(acme()), days: None };
+        let input = TokenInput { name: "ben".parse().unwrap(), role: Role::Operator, tenant: Some(acme()), days: None };
         let token = create(&store, &anna, input).await.unwrap().secret;
         (store, dir, anna, token)
     }

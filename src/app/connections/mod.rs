@@ -1,5 +1,6 @@
 //! Enters, verifies, shows and removes the tenants' connections.
 
+mod choices;
 mod circumstances;
 mod draft;
 mod entries;
@@ -11,6 +12,7 @@ mod state_tag;
 mod status;
 pub mod verify;
 
+pub use self::choices::{Choices, ChoicesError, choices};
 pub(super) use self::circumstances::statuses_with;
 pub use self::circumstances::{status, statuses, waiting};
 pub use self::draft::{NotRead, draft};

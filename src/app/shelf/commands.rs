@@ -12,6 +12,49 @@ pub struct ShelfCommand {
     pub line: String,
     /// What it does, or when it helps.
     pub purpose: &'static str,
+    /// The same for faces that have no command line.
+    pub deed: Deed,
+}
+
+/// What a command does, with what it names; entries are those that the command is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Deed {
+    /// Replays the entries; also what nothing has changed for, if that is said.
+    Replay {
+        /// Whether what would be refused again is tried, too.
+        unchanged_too: bool,
+    },
+    /// Discards the entries.
+    Discard,
+    /// Edits the message of this entry.
+    Edit(ShelfId),
+    /// Sets a field in the messages of the entries.
+    SetField,
+    /// Sets what is done with cases that exist already, and replays the entries.
+    ChooseOnRepeat(&'static str),
+    /// Shows which cases in Testmo may be the missing ones of this entry.
+    Candidates(ShelfId),
+    /// Saves the message of this entry.
+    Save(ShelfId),
+    /// Lists the entries.
+    List,
+    /// Enters the connection of this tenant, or changes it.
+    SetConnection(TenantId),
+    /// Verifies the connection of this tenant.
+    VerifyConnection(TenantId),
+    /// Drafts a mapping for this tenant.
+    DraftMapping(TenantId),
+    /// Resumes this lane.
+    ResumeLane {
+        /// The tenant or the account.
+        lane: String,
+        /// Whether to try an account that fails at once.
+        now: bool,
+    },
+    /// Shows everything that happened to this batch, as `TENANT/BATCH`.
+    Story(String),
+    /// Writes what can be sent to the customer about this entry.
+    CustomerText(ShelfId),
 }
 
 /// What the commands of an entry name.
@@ -19,8 +62,8 @@ struct Names<'a> {
     /// The entries as `replay` and `shelf discard` take them.
     entries: String,
     /// One of them as `shelf show` takes it.
-    one: Option<String>,
-    tenant: Option<&'a str>,
+    one: Option<ShelfId>,
+    tenant: Option<&'a TenantId>,
     is_dead: bool,
     /// Whether it waits until the connection is verified, whatever the reason.
     awaits_connection: bool,
@@ -31,14 +74,15 @@ struct Names<'a> {
 pub fn commands(entry: &Shelved, pauses: &Pauses) -> Vec<ShelfCommand> {
     let names = Names {
         entries: entry.id.to_string(),
-        one: Some(entry.id.to_string()),
-        tenant: entry.tenant().map(|tenant| tenant.as_str()),
+        one: Some(entry.id),
+        tenant: entry.tenant(),
         is_dead: entry.state == ShelfState::Dead,
         awaits_connection: entry.content.until == ShelvedUntil::Connection,
     };
     let of_reason = of_reason(entry.content.reason, &names).into_iter().flatten();
     let Some(lane) = pauses.of(entry) else { return of_reason.collect() };
-    let resume = command(format!("lanes resume {}", lane.name()), "ends the pause that a person has ordered");
+    let deed = Deed::ResumeLane { lane: lane.name().to_owned(), now: false };
+    let resume = command(format!("lanes resume {}", lane.name()), "ends the pause that a person has ordered", deed);
     // While the lane is paused, no other command for it helps.
     let other = of_reason.filter(|command| !command.line.starts_with(&format!("{PROGRAM} lanes resume ")));
     resume.into_iter().chain(other).collect()
@@ -52,14 +96,8 @@ pub(super) fn commands_of_group(
     (one, tenant): (Option<ShelfId>, Option<&TenantId>),
     is_dead: bool,
 ) -> Vec<ShelfCommand> {
-    let names = Names {
-        entries: format!("--group {cause}"),
-        one: one.map(|id| id.to_string()),
-        tenant: tenant.map(TenantId::as_str),
-        is_dead,
-        awaits_connection: false,
-    };
-    let list = command(format!("shelf list --group {cause}"), "lists the entries");
+    let names = Names { entries: format!("--group {cause}"), one, tenant, is_dead, awaits_connection: false };
+    let list = command(format!("shelf list --group {cause}"), "lists the entries", Deed::List);
     of_reason(reason, &names).into_iter().chain([list]).flatten().collect()
 }
 
@@ -69,23 +107,19 @@ pub fn story(entry: &Shelved) -> Option<ShelfCommand> {
         ShelfIdentity::Batch(key, _) => key.to_string(),
         ShelfIdentity::Raw(_, tenant, batch) => format!("{}/{}", tenant.as_ref()?, batch.as_ref()?),
     };
-    command(format!("batches show {key}"), "shows everything that happened to the batch")
+    command(format!("batches show {key}"), "shows everything that happened to the batch", Deed::Story(key))
 }
 
 /// Returns the command that writes what can be sent to the customer about an entry.
 pub fn text_for_customer(entry: &Shelved) -> Option<ShelfCommand> {
-    command(format!("shelf show {} --for-customer", entry.id), "writes a text that can be sent to the customer")
+    let deed = Deed::CustomerText(entry.id);
+    command(format!("shelf show {} --for-customer", entry.id), "writes a text that can be sent to the customer", deed)
 }
 
 /// Returns the commands that help with a connection that does not work for a reason, the most useful first.
 pub fn commands_of_connection(reason: Reason, tenant: &TenantId) -> Vec<ShelfCommand> {
-    let names = Names {
-        entries: String::new(),
-        one: None,
-        tenant: Some(tenant.as_str()),
-        is_dead: false,
-        awaits_connection: true,
-    };
+    let names =
+        Names { entries: String::new(), one: None, tenant: Some(tenant), is_dead: false, awaits_connection: true };
     let all = of_reason(reason, &names).into_iter().flatten();
     all.filter(|command| command.line.starts_with(&format!("{PROGRAM} tenants "))).collect()
 }
@@ -217,47 +251,57 @@ impl Names<'_> {
     }
 
     fn verify_for(&self, purpose: &'static str) -> Option<ShelfCommand> {
-        command(format!("tenants verify {}", self.tenant?), purpose)
+        let tenant = self.tenant?;
+        command(format!("tenants verify {tenant}"), purpose, Deed::VerifyConnection(tenant.clone()))
     }
 
     fn set(&self, options: &str, purpose: &'static str) -> Option<ShelfCommand> {
-        command(format!("tenants set {} {options}", self.tenant?), purpose)
+        let tenant = self.tenant?;
+        command(format!("tenants set {tenant} {options}"), purpose, Deed::SetConnection(tenant.clone()))
     }
 
     fn draft_mapping(&self) -> Option<ShelfCommand> {
         let purpose = "drafts a mapping that lists the fields of the project";
-        command(format!("tenants mapping draft {} > mapping.json", self.tenant?), purpose)
+        let tenant = self.tenant?;
+        command(format!("tenants mapping draft {tenant} > mapping.json"), purpose, Deed::DraftMapping(tenant.clone()))
     }
 
     fn resume(&self, option: &str, purpose: &'static str) -> Option<ShelfCommand> {
-        command(format!("lanes resume {} {option}", self.tenant?), purpose)
+        let lane = self.tenant?.to_string();
+        let line = format!("lanes resume {lane} {option}");
+        command(line, purpose, Deed::ResumeLane { lane, now: option == "--now" })
     }
 
     fn save(&self) -> Option<ShelfCommand> {
         let purpose = self.each("saves the message", "saves one of the messages");
-        command(format!("shelf show {} --body > message.json", self.one.as_ref()?), purpose)
+        let one = self.one?;
+        command(format!("shelf show {one} --body > message.json"), purpose, Deed::Save(one))
     }
 
     fn edit(&self, purpose: &'static str) -> Option<ShelfCommand> {
-        command(format!("shelf edit {}", self.one.as_ref()?), purpose)
+        let one = self.one?;
+        command(format!("shelf edit {one}"), purpose, Deed::Edit(one))
     }
 
     /// Edits a field in all entries of a group.
     fn set_in_all(&self, purpose: &'static str) -> Option<ShelfCommand> {
-        command(format!("shelf edit {} --set FIELD=VALUE", self.entries), purpose).filter(|_| self.is_group())
+        let line = format!("shelf edit {} --set FIELD=VALUE", self.entries);
+        command(line, purpose, Deed::SetField).filter(|_| self.is_group())
     }
 
-    fn choose(&self, choice: &str, purpose: &'static str) -> Option<ShelfCommand> {
-        let entries = if self.is_group() { &self.entries } else { self.one.as_ref()? };
-        command(format!("shelf edit {entries} --set on_repeat={choice} --replay"), purpose)
+    fn choose(&self, choice: &'static str, purpose: &'static str) -> Option<ShelfCommand> {
+        let entries = if self.is_group() { self.entries.clone() } else { self.one?.to_string() };
+        let line = format!("shelf edit {entries} --set on_repeat={choice} --replay");
+        command(line, purpose, Deed::ChooseOnRepeat(choice))
     }
 
     fn candidates(&self, purpose: &'static str) -> Option<ShelfCommand> {
-        command(format!("shelf candidates {}", self.one.as_ref()?), purpose)
+        let one = self.one?;
+        command(format!("shelf candidates {one}"), purpose, Deed::Candidates(one))
     }
 
     fn replay(&self, purpose: &'static str) -> Option<ShelfCommand> {
-        command(format!("replay {}", self.entries), purpose)
+        command(format!("replay {}", self.entries), purpose, Deed::Replay { unchanged_too: false })
     }
 
     fn retry(&self) -> Option<ShelfCommand> {
@@ -267,7 +311,7 @@ impl Names<'_> {
     /// Replays what would be refused again as far as the program can see; named one by one, entries are replayed anyway.
     fn replay_unchanged(&self, purpose: &'static str) -> Option<ShelfCommand> {
         let option = if self.is_group() { " --unchanged" } else { "" };
-        command(format!("replay {}{option}", self.entries), purpose)
+        command(format!("replay {}{option}", self.entries), purpose, Deed::Replay { unchanged_too: self.is_group() })
     }
 
     fn give_up(&self) -> Option<ShelfCommand> {
@@ -283,13 +327,13 @@ impl Names<'_> {
     }
 
     fn discard(&self, purpose: &'static str) -> Option<ShelfCommand> {
-        command(format!("shelf discard {}", self.entries), purpose)
+        command(format!("shelf discard {}", self.entries), purpose, Deed::Discard)
     }
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "a list holds commands beside those that an entry without a tenant lacks")]
-fn command(arguments: String, purpose: &'static str) -> Option<ShelfCommand> {
-    Some(ShelfCommand { line: format!("{PROGRAM} {}", arguments.trim_end()), purpose })
+fn command(arguments: String, purpose: &'static str, deed: Deed) -> Option<ShelfCommand> {
+    Some(ShelfCommand { line: format!("{PROGRAM} {}", arguments.trim_end()), purpose, deed })
 }
 
 #[cfg(test)]

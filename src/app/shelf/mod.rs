@@ -8,7 +8,7 @@ mod pauses;
 mod selection;
 mod time_bound;
 
-pub use self::commands::{ShelfCommand, commands, commands_of_connection, story, text_for_customer};
+pub use self::commands::{Deed, ShelfCommand, commands, commands_of_connection, story, text_for_customer};
 pub use self::customer::{CustomerText, for_customer};
 pub use self::groups::{CauseNote, Group, GroupFilter, group_of, groups, notes_of};
 pub(super) use self::groups::{cause_shares, groups_of};

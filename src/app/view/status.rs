@@ -56,6 +56,21 @@ impl StatusView {
         }
     }
 
+    /// Returns the word for the light.
+    pub fn light(&self) -> &'static str {
+        self.light
+    }
+
+    /// Says why the light is as it is.
+    pub fn sentence(&self) -> &str {
+        &self.sentence
+    }
+
+    /// Returns what to do, where something has to be done that the sentence does not say.
+    pub fn remedy(&self) -> Option<&str> {
+        self.remedy.as_deref()
+    }
+
     /// Shows that a tenant has no connection.
     pub fn of_none(tenant: &TenantId, waiting: Waiting) -> Self {
         let sentence = "No connection to Testmo has been entered yet.".to_owned();

@@ -125,7 +125,7 @@ fn tenants(group: &Group) -> String {
 #[cfg(test)]
 mod tests {
     use testmo_courier::app::Reason;
-    use testmo_courier::app::shelf::{CauseId, CauseNote, ShelfCommand};
+    use testmo_courier::app::shelf::{CauseId, CauseNote, Deed, ShelfCommand};
 
     use super::*;
 
@@ -151,7 +151,11 @@ mod tests {
                 actor: "anna".into(),
                 at: NOW - 600_000,
             }),
-            commands: vec![ShelfCommand { line: "testmo-courier replay --group c-…".into(), purpose: "tries again" }],
+            commands: vec![ShelfCommand {
+                line: "testmo-courier replay --group c-…".into(),
+                purpose: "tries again",
+                deed: Deed::Replay { unchanged_too: false },
+            }],
         };
         let many: Vec<(String, u64)> = (1..8).map(|n| (format!("t-{n}"), 10 - n)).collect();
         let many: Vec<(&str, u64)> = many.iter().map(|(tenant, count)| (tenant.as_str(), *count)).collect();

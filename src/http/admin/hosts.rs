@@ -10,11 +10,11 @@ use crate::config;
 
 /// The hosts under which the API is reached.
 #[derive(Clone, Debug)]
-pub(super) struct Hosts(Vec<String>);
+pub(in crate::http) struct Hosts(Vec<String>);
 
 impl Hosts {
     /// Returns the hosts of an API that listens on an address.
-    pub(super) fn of(admin: &config::Admin, listen: SocketAddr) -> Self {
+    pub(in crate::http) fn of(admin: &config::Admin, listen: SocketAddr) -> Self {
         let mut hosts = admin.hosts.clone();
         hosts.extend(admin.public_host());
         hosts.push(listen.ip().to_string());
@@ -23,7 +23,7 @@ impl Hosts {
     }
 
     /// Checks the host of a request, whatever its port.
-    pub(super) fn check(&self, headers: &HeaderMap) -> Result<(), Problem> {
+    pub(in crate::http) fn check(&self, headers: &HeaderMap) -> Result<(), Problem> {
         let mut named = headers.get_all(HOST).iter();
         let (Some(host), None) = (named.next(), named.next()) else {
             return Err(Problem::parameter(Code::InvalidHeader, "Host", "The request has to name one host."));
@@ -56,6 +56,7 @@ mod tests {
             listen: None,
             public_url: "https://Courier.example.com".into(),
             hosts: vec!["courier.internal".into()],
+            frame_ancestors: Vec::new(),
         };
         let mut headers = HeaderMap::new();
         for host in hosts {

@@ -7,34 +7,34 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 /// The media type of problem documents.
-pub(super) const MEDIA_TYPE: &str = "application/problem+json";
+pub(in crate::http) const MEDIA_TYPE: &str = "application/problem+json";
 
 macro_rules! codes {
     ($($(#[doc = $doc:literal])+ $name:ident $code:literal $status:literal $title:literal;)+) => {
         /// Why a request was not carried out: every code of the API.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
         #[serde(rename_all = "snake_case")]
-        pub(super) enum Code {
+        pub(in crate::http) enum Code {
             $($(#[doc = $doc])+ #[serde(rename = $code)] $name,)+
         }
 
         impl Code {
             /// Every code.
             #[cfg(test)]
-            pub(super) const ALL: &'static [Self] = &[$(Self::$name),+];
+            pub(in crate::http) const ALL: &'static [Self] = &[$(Self::$name),+];
 
             /// Returns the word in documents.
-            pub(super) fn word(self) -> &'static str {
+            pub(in crate::http) fn word(self) -> &'static str {
                 match self { $(Self::$name => $code),+ }
             }
 
             /// Returns the HTTP status that goes with it.
-            pub(super) fn status(self) -> u16 {
+            pub(in crate::http) fn status(self) -> u16 {
                 match self { $(Self::$name => $status),+ }
             }
 
             /// Returns what it means, in a few words.
-            pub(super) fn title(self) -> &'static str {
+            pub(in crate::http) fn title(self) -> &'static str {
                 match self { $(Self::$name => $title),+ }
             }
         }
@@ -54,6 +54,8 @@ codes! {
     RoleTooLow "role_too_low" 403 "The role of the token is not sufficient";
     /// The token is limited to one tenant, and this concerns all.
     NotForTenantTokens "not_for_tenant_tokens" 403 "A token for one tenant may not do this";
+    /// A page of another site, or nobody who can be told, sent the request.
+    ForeignOrigin "foreign_origin" 403 "The request was not sent by a page of the console";
     /// There is no such thing, or the token may not know of it.
     NotFound "not_found" 404 "Not found";
     /// The path has no such method.
@@ -96,8 +98,8 @@ codes! {
 
 /// Why a request was not carried out.
 #[derive(Debug)]
-pub(super) struct Problem {
-    pub(super) code: Code,
+pub(in crate::http) struct Problem {
+    pub(in crate::http) code: Code,
     detail: String,
     remedy: Option<String>,
     pointer: Option<String>,
@@ -107,7 +109,7 @@ pub(super) struct Problem {
 
 /// A problem document.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct ProblemDocument {
+pub(in crate::http) struct ProblemDocument {
     /// A URN that ends with the code.
     r#type: String,
     title: &'static str,
@@ -131,7 +133,7 @@ pub(super) struct ProblemDocument {
 
 impl Problem {
     /// Describes a problem by its code and what is wrong.
-    pub(super) fn new(code: Code, detail: impl std::fmt::Display) -> Self {
+    pub(in crate::http) fn new(code: Code, detail: impl std::fmt::Display) -> Self {
         Self {
             code,
             detail: sentence(&detail.to_string()),
@@ -143,32 +145,52 @@ impl Problem {
     }
 
     /// Describes a wrong parameter or header.
-    pub(super) fn parameter(code: Code, name: &str, detail: impl std::fmt::Display) -> Self {
+    pub(in crate::http) fn parameter(code: Code, name: &str, detail: impl std::fmt::Display) -> Self {
         Self { parameter: Some(name.to_owned()), ..Self::new(code, detail) }
     }
 
     /// Says that there is nothing of this name.
-    pub(super) fn not_found(detail: impl std::fmt::Display) -> Self {
+    pub(in crate::http) fn not_found(detail: impl std::fmt::Display) -> Self {
         Self::new(Code::NotFound, detail)
     }
 
     /// Adds what to do.
-    pub(super) fn remedy(self, remedy: impl std::fmt::Display) -> Self {
+    pub(in crate::http) fn remedy(self, remedy: impl std::fmt::Display) -> Self {
         Self { remedy: Some(sentence(&remedy.to_string())), ..self }
     }
 
     /// Adds the place in the body.
-    pub(super) fn at(self, pointer: impl Into<String>) -> Self {
+    pub(in crate::http) fn at(self, pointer: impl Into<String>) -> Self {
         Self { pointer: Some(pointer.into()), ..self }
     }
 
     /// Adds the faults of a message.
-    pub(super) fn with_faults(self, faults: Vec<String>) -> Self {
+    pub(in crate::http) fn with_faults(self, faults: Vec<String>) -> Self {
         Self { faults: faults.into(), ..self }
     }
 
+    /// Returns what is wrong, as one or more sentences.
+    pub(in crate::http) fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// Returns what to do, as one or more sentences.
+    pub(in crate::http) fn what_to_do(&self) -> Option<&str> {
+        self.remedy.as_deref()
+    }
+
+    /// Returns the place that is wrong: that in the body, or the parameter or header.
+    pub(in crate::http) fn place(&self) -> Option<&str> {
+        self.pointer.as_deref().or(self.parameter.as_deref())
+    }
+
+    /// Returns the faults of a message.
+    pub(in crate::http) fn faults(&self) -> &[String] {
+        &self.faults
+    }
+
     /// Returns the document.
-    pub(super) fn document(&self) -> ProblemDocument {
+    pub(in crate::http) fn document(&self) -> ProblemDocument {
         ProblemDocument {
             r#type: format!("urn:testmo-courier:problem:{}", self.code.word()),
             title: self.code.title(),

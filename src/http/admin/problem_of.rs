@@ -27,7 +27,7 @@ impl From<StoreError> for Problem {
 
 impl Problem {
     /// Says that a defect was found, which the log describes.
-    pub(super) fn defect() -> Self {
+    pub(in crate::http) fn defect() -> Self {
         Self::new(Code::Defect, "A defect stopped the work on this request. Other requests and the worker go on.")
             .remedy("Report this defect with the log lines of this time.")
     }

@@ -1,8 +1,8 @@
 //! Routes: reads the audit.
 
+use super::super::admin::problem::{Code, Problem};
 use super::call::Call;
 use super::page::{AFTER, LIMIT, Page, limit, shelf_place};
-use super::problem::{Code, Problem};
 use super::reply::Reply;
 use super::route::{Answer, Kind, Parameter, Route};
 use super::selection::TENANT;

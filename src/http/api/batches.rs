@@ -1,8 +1,8 @@
 //! Routes: reads batches.
 
+use super::super::admin::problem::Problem;
 use super::call::Call;
 use super::page::{AFTER, LIMIT, Page, batch_place, batch_place_text, limit};
-use super::problem::Problem;
 use super::reply::Reply;
 use super::route::{Answer, Kind, Parameter, Route, Scope};
 use super::selection::TENANT;

@@ -9,7 +9,7 @@ use axum::body::Bytes;
 use axum::http::HeaderMap;
 use serde::de::DeserializeOwned;
 
-use super::problem::{Code, Problem};
+use super::super::admin::problem::{Code, Problem};
 use super::state::Api;
 use crate::app::access::Caller;
 use crate::app::actor::Actor;
@@ -30,12 +30,12 @@ pub(super) struct Call {
 impl Call {
     /// Returns what use cases work with.
     pub(super) fn context(&self) -> &AppContext {
-        &self.api.context
+        &self.api.shared.context
     }
 
     /// Returns the store.
     pub(super) fn store(&self) -> &Store {
-        &self.api.context.store
+        &self.api.shared.context.store
     }
 
     /// Returns who sends the request.

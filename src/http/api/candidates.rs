@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::super::admin::problem::Problem;
 use super::call::Call;
-use super::problem::Problem;
 use super::reply::Reply;
 use super::route::{Answer, Body, Route};
 use super::selection::reason;

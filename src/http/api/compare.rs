@@ -1,7 +1,7 @@
 //! Routes: compares what was delivered with what Testmo shows now.
 
+use super::super::admin::problem::Problem;
 use super::call::Call;
-use super::problem::Problem;
 use super::reply::Reply;
 use super::route::{Answer, Kind, Parameter, Route, Scope};
 use crate::app::batches::compare::{Selected, compare};

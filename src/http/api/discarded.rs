@@ -3,9 +3,9 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::super::admin::problem::Problem;
 use super::call::Call;
 use super::page::{AFTER, LIMIT, Page, limit, shelf_place, shelf_place_text};
-use super::problem::Problem;
 use super::reply::Reply;
 use super::route::{Answer, Body, Route};
 use super::selection::{TENANT, reason};

@@ -3,7 +3,7 @@
 use axum::http::HeaderMap;
 use axum::http::header::{HeaderName, IF_MATCH, IF_NONE_MATCH};
 
-use super::problem::{Code, Problem};
+use super::super::admin::problem::{Code, Problem};
 use crate::app::connections::{ConnectionRow, state_tag};
 
 /// The state that a request expects.

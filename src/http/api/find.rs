@@ -3,9 +3,9 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::super::admin::problem::Problem;
 use super::call::Call;
 use super::page::{AFTER, LIMIT, Page, limit};
-use super::problem::Problem;
 use super::reply::Reply;
 use super::route::{Answer, Kind, Parameter, Route};
 use super::selection::TENANT;

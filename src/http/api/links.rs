@@ -3,9 +3,9 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::super::admin::problem::Problem;
 use super::call::Call;
 use super::page::{LIMIT, Page, limit};
-use super::problem::Problem;
 use super::reply::Reply;
 use super::route::{Access, Answer, Body, Route, Scope, Verb};
 use crate::app::access::{LINK_LIFE, create_link, links, revoke_link};

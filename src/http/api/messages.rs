@@ -1,7 +1,7 @@
 //! Routes: checks and previews messages without publishing them.
 
+use super::super::admin::problem::{Code, Problem};
 use super::call::Call;
-use super::problem::{Code, Problem};
 use super::reply::Reply;
 use super::route::{Answer, Body, Kind, Parameter, Route, Scope, Verb};
 use super::selection::TENANT;

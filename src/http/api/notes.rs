@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::super::admin::problem::Problem;
 use super::call::Call;
-use super::problem::Problem;
 use super::reply::Reply;
 use super::route::{Answer, Body, Route, Scope, Verb};
 use crate::app::shelf::{CauseId, Group, remove_note, write_note};

@@ -3,7 +3,7 @@
 use schemars::generate::{SchemaGenerator, SchemaSettings};
 use serde_json::{Map, Value, json};
 
-use super::problem::{MEDIA_TYPE, ProblemDocument};
+use super::super::admin::problem::{MEDIA_TYPE, ProblemDocument};
 use super::route::{Access, Answer, Body, Kind, Precondition, Route, Scope, Verb};
 use super::table::routes;
 
@@ -210,7 +210,7 @@ fn refusal(status: u16) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::problem::Code;
+    use super::super::super::admin::problem::Code;
     use super::*;
 
     #[test]

@@ -4,10 +4,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::super::admin::problem::Problem;
 use super::call::Call;
 use super::notes;
 use super::page::LIMIT;
-use super::problem::Problem;
 use super::reply::Reply;
 use super::route::{Answer, Route, Scope};
 use super::selection::TENANT;

@@ -4,8 +4,8 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::super::admin::problem::{Code, Problem};
 use super::call::Call;
-use super::problem::{Code, Problem};
 use super::route::{Kind, Parameter};
 use crate::app::BatchKey;
 use crate::app::batches::BatchPlace;

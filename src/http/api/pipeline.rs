@@ -14,8 +14,8 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use super::super::admin::problem::{Code, Problem};
 use super::call::{Call, no_tenant};
-use super::problem::{Code, Problem};
 use super::query;
 use super::reply::Reply;
 use super::route::{Access, Body, Route, Scope, Verb};
@@ -50,7 +50,7 @@ pub(super) async fn answer(api: Arc<Api>, route: &'static Route, request: Reques
 }
 
 async fn take(api: Arc<Api>, route: &'static Route, mut request: Request) -> Result<Reply, Problem> {
-    api.hosts.check(request.headers())?;
+    api.shared.hosts.check(request.headers())?;
     let busy = || Problem::new(Code::Busy, "Too many requests are being carried out.").remedy("Try again.");
     let permit = timeout(LONGEST_WAIT, api.permits.clone().acquire_owned()).await.map_err(|_| busy())?;
     let path = path_of(&mut request).await?;
@@ -76,12 +76,12 @@ async fn take(api: Arc<Api>, route: &'static Route, mut request: Request) -> Res
     let repeatable = repeatable_of(route, &caller, &parts.headers, &target, &body)?;
     let call = Call { api: api.clone(), caller, path, query, target, headers: parts.headers, body };
     let is_read = route.verb == Verb::Get;
-    let gone = api.over.child_token();
+    let gone = api.shared.over.child_token();
     // What is read for a client is not read on once the client has gone; a change goes on.
     let _left = is_read.then(|| gone.clone().drop_guard());
     let (end, ended) = oneshot::channel();
     let runtime = Handle::current();
-    drop(api.tracker.spawn_blocking(move || {
+    drop(api.shared.tracker.spawn_blocking(move || {
         let reply = runtime.block_on(gone.run_until_cancelled(change(route, call, repeatable)));
         drop((permit, large));
         // The client may have gone.
@@ -115,7 +115,7 @@ async fn carried_out(route: &'static Route, call: Call) -> Result<Reply, Problem
 async fn change(route: &'static Route, call: Call, repeatable: Option<RepeatableRequest>) -> Result<Reply, Problem> {
     let Some(request) = repeatable else { return carried_out(route, call).await };
     let api = call.api.clone();
-    let store = &api.context.store;
+    let store = &api.shared.context.store;
     match request.begin(store).await? {
         BeginRequest::Begun => {}
         BeginRequest::Answered(Answered { status, body }) => return Reply::repeated(status, &body),
@@ -155,7 +155,7 @@ async fn caller_of(
     headers: &HeaderMap,
     path: &BTreeMap<String, String>,
 ) -> Result<Caller, Problem> {
-    let store = &api.context.store;
+    let store = &api.shared.context.store;
     if route.access == Access::Link {
         let secret = path.get("link").map(String::as_str).unwrap_or_default();
         let tenant = open_link(store, secret).await.map_err(|error| match Problem::from(error) {
@@ -207,7 +207,7 @@ async fn body_of(api: &Api, route: &Route, headers: &HeaderMap, body: RequestBod
     let most = match route.body {
         Body::None => 0,
         Body::Json(_) => SMALL,
-        Body::Message => api.context.config.amqp.max_message_bytes,
+        Body::Message => api.shared.context.config.amqp.max_message_bytes,
     };
     let too_large = || match route.body {
         Body::None => Problem::new(Code::InvalidParameter, "This request has no body."),

@@ -3,9 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::super::admin::problem::{Code, Problem};
 use super::call::Call;
 use super::etag::Expected;
-use super::problem::{Code, Problem};
 use super::reply::Reply;
 use super::route::{Access, Answer, Body, Precondition, Route, Scope, Verb};
 use super::tenant_changes::LARGEST_ID;

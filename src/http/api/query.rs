@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use percent_encoding::percent_decode_str;
 
-use super::problem::{Code, Problem};
+use super::super::admin::problem::{Code, Problem};
 use super::route::{Kind, Parameter, Route};
 
 /// The most characters of a value.

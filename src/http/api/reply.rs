@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::problem::Problem;
+use super::super::admin::problem::Problem;
 
 /// Says that an answer was kept from a request with the same key.
 pub(super) const REPEATED: HeaderName = HeaderName::from_static("idempotency-replayed");

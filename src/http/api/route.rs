@@ -5,8 +5,8 @@ use std::pin::Pin;
 use axum::routing::MethodFilter;
 use schemars::{Schema, SchemaGenerator};
 
+use super::super::admin::problem::Problem;
 use super::call::Call;
-use super::problem::Problem;
 use super::reply::Reply;
 use crate::app::actor::Role;
 

@@ -6,8 +6,8 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::super::admin::problem::{Code, Problem};
 use super::call::Call;
-use super::problem::{Code, Problem};
 use super::route::{Kind, Parameter};
 use crate::app::shelf::{self, EntryName, Selection, SelectionError, ShelfFilter, ShelfId, ShelfState, TimeBound};
 use crate::app::{Reason, TenantId, store_now};

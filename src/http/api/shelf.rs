@@ -1,9 +1,9 @@
 //! Routes: reads the shelf.
 
+use super::super::admin::problem::Problem;
 use super::call::Call;
 use super::notes;
 use super::page::{AFTER, LIMIT, Page, limit, shelf_place, shelf_place_text};
-use super::problem::Problem;
 use super::reply::Reply;
 use super::route::{Answer, Parameter, Route};
 use super::selection::{FILTERS, SelectionBody, TENANT};

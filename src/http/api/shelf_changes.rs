@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::super::admin::problem::{Code, Problem};
 use super::call::Call;
-use super::problem::{Code, Problem};
 use super::reply::Reply;
 use super::route::{Answer, Body, Route};
 use super::selection::{SelectionBody, chosen, reason};

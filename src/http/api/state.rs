@@ -4,16 +4,12 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
-use super::hosts::Hosts;
-use crate::app::AppContext;
+use super::super::admin::shared::Shared;
 
 /// What the API works with.
 pub(super) struct Api {
-    pub(super) context: AppContext,
-    pub(super) hosts: Hosts,
+    pub(super) shared: Arc<Shared>,
     /// The OpenAPI document.
     pub(super) document: Value,
     /// Bounds how many requests are carried out at once.
@@ -22,8 +18,4 @@ pub(super) struct Api {
     pub(super) large: Arc<Semaphore>,
     /// Bounds how many requests read lists from Testmo at once.
     pub(super) slow: Arc<Semaphore>,
-    /// Requests that are being carried out, also where the client has gone.
-    pub(super) tracker: TaskTracker,
-    /// Cancelled when nothing is carried out any more.
-    pub(super) over: CancellationToken,
 }

@@ -5,9 +5,9 @@ use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
+use super::super::admin::problem::{Code, Problem};
 use super::call::Call;
 use super::etag::{Expected, tag};
-use super::problem::{Code, Problem};
 use super::reply::Reply;
 use super::route::{Access, Answer, Body, Kind, Parameter, Precondition, Route, Scope, Verb};
 use crate::app::actor::Role;

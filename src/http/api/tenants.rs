@@ -3,10 +3,10 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::super::admin::problem::Problem;
 use super::call::Call;
 use super::etag::tag;
 use super::page::{AFTER, LIMIT, Page, limit};
-use super::problem::Problem;
 use super::reply::Reply;
 use super::route::{Access, Answer, Route, Scope};
 use crate::app::connections::{self, connection, status, statuses, waiting};

@@ -3,9 +3,9 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::super::admin::problem::{Code, Problem};
 use super::call::Call;
 use super::page::{AFTER, LIMIT, Page, limit};
-use super::problem::{Code, Problem};
 use super::reply::Reply;
 use super::route::{Access, Answer, Body, Route, Scope, Verb};
 use crate::app::TenantId;

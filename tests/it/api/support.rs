@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use testmo_courier::app::access::{TokenInput, create};
 use testmo_courier::app::actor::{Actor, Face, Role};
-use testmo_courier::http::api::serve;
+use testmo_courier::http::admin::serve;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;

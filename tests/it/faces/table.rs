@@ -14,6 +14,7 @@ pub(super) enum Offered {
 const PART: &str = "a part of other use cases, and nothing that a person asks for";
 const OF_THE_API: &str = "it recognizes who sends a request to the API; the command line needs no token";
 const OF_THE_CONSOLE: &str = "people with a browser have sessions; the command line and programs need none";
+const OF_A_FORM: &str = "a form offers what can be chosen; elsewhere a wrong id is answered with the ids that exist";
 const LOCAL: &str =
     "administration of the machine on which it runs, with its files and its broker: it needs no network";
 const NO_WORKER: &str = "no worker may run meanwhile, and the API is served by a worker";
@@ -52,6 +53,7 @@ pub(super) const TABLE: &[(&str, Offered, Offered)] = &[
     ("batches::list::page", Not(MANY), As(&["listBatches"])),
     ("candidates::decide", As(&["shelf candidates"]), As(&["decideCandidates"])),
     ("candidates::find", As(&["shelf candidates"]), As(&["listCandidates"])),
+    ("connections::choices::choices", Not(OF_A_FORM), Not(OF_A_FORM)),
     ("connections::circumstances::status", As(&["tenants show"]), As(&["getTenant", "getTenantStatus"])),
     ("connections::circumstances::statuses", As(&["tenants list"]), As(&["listTenants"])),
     (

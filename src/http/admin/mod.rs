@@ -1,0 +1,10 @@
+//! Serves the API and the console on one address: `admin.listen`.
+
+pub(in crate::http) mod hosts;
+pub(in crate::http) mod problem;
+mod problem_of;
+mod problem_of_remedies;
+mod serve;
+pub(in crate::http) mod shared;
+
+pub use self::serve::{FILES, serve};

@@ -1,0 +1,17 @@
+//! Holds what all requests to `admin.listen` share.
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::hosts::Hosts;
+use crate::app::AppContext;
+
+/// What the API and the console work with.
+pub(in crate::http) struct Shared {
+    pub(in crate::http) context: AppContext,
+    pub(in crate::http) hosts: Hosts,
+    /// Requests that are being carried out, also where the client has gone.
+    pub(in crate::http) tracker: TaskTracker,
+    /// Cancelled when nothing is carried out any more.
+    pub(in crate::http) over: CancellationToken,
+}

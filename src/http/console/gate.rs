@@ -1,0 +1,272 @@
+//! Checks a request step by step, makes its page, and answers it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use askama::Template;
+use axum::RequestExt;
+use axum::body::{Body as RequestBody, to_bytes};
+use axum::extract::{RawPathParams, Request};
+use axum::http::HeaderMap;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use super::super::admin::problem::{Code, Problem};
+use super::super::connections::Peer;
+use super::answer::Answer;
+use super::cookies;
+use super::fields::Fields;
+use super::frame::{Frame, Viewer};
+use super::notice::Notice;
+use super::origin::Reached;
+use super::route::{Access, Body, Route, Scope, Verb};
+use super::state::Console;
+use super::visit::{Visit, no_tenant};
+use crate::app::access::{Caller, NoEntry, open_link, resume};
+use crate::app::actor::{Actor, Face, Role, require};
+use crate::app::store_now;
+use crate::guard::{guarded, may_panic};
+
+/// How long a request waits for others before it.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// How long a form may take.
+const LONGEST_BODY: Duration = Duration::from_secs(30);
+/// How long a page may take that reads from the store alone.
+const LONGEST_READ: Duration = Duration::from_secs(30);
+/// How long a change is waited for; it may ask Testmo, and goes on after that.
+const LONGEST_CHANGE: Duration = Duration::from_secs(120);
+/// The most bytes of a form without a message.
+const SMALL: usize = 256 * 1024;
+/// How many bytes a browser may write for one byte of a message.
+const WRITTEN_BYTES: usize = 3;
+
+/// A request that cannot be carried out.
+#[derive(Template)]
+#[template(path = "failed.html")]
+struct Failed<'a> {
+    frame: Frame,
+    problem: &'a Problem,
+}
+
+/// Answers a request for a page.
+pub(super) async fn answer(console: Arc<Console>, route: &'static Route, request: Request) -> Response {
+    let headers = request.headers().clone();
+    let back = request.uri().path_and_query().map_or_else(String::new, ToString::to_string);
+    let reached = reached(&console, &headers);
+    match take(console.clone(), route, request).await {
+        Ok(answer) => answer.into_response(),
+        // Whoever has no session logs in, and goes on to the page.
+        Err(problem) if problem.code == Code::Unauthenticated && route.verb == Verb::Get => {
+            let next = Fields::default().query(&[], [("next", back.as_str())]);
+            let notice = Notice::mixed(format!("{} Log in to go on.", problem.detail()));
+            let to = if back == "/" { "/log-in".to_owned() } else { format!("/log-in?{next}") };
+            let answer = Answer::to(&to);
+            let had_session = cookies::session(&headers).is_some();
+            if had_session { answer.saying(&notice, reached.is_secure) } else { answer }.into_response()
+        }
+        Err(problem) => shown(&console, &headers, problem, route.access != Access::Link).await,
+    }
+}
+
+/// Answers a request that no page is for.
+pub(super) async fn refuse(console: &Arc<Console>, request: Request, problem: Problem) -> Response {
+    let problem = console.shared.hosts.check(request.headers()).err().unwrap_or(problem);
+    shown(console, request.headers(), problem, true).await
+}
+
+/// Shows a problem, to a person with the navigation.
+async fn shown(console: &Console, headers: &HeaderMap, problem: Problem, is_of_person: bool) -> Response {
+    let viewer = match cookies::session(headers) {
+        Some(secret) if is_of_person && problem.code != Code::Misdirected => {
+            resume(&console.shared.context.store, &secret).await.ok()
+        }
+        Some(_) | None => None,
+    };
+    let title = if problem.code == Code::NotFound { "Not found".to_owned() } else { problem.code.title().to_owned() };
+    let frame = Frame { title, viewer: viewer.as_ref().map(Viewer::from), ..Frame::default() };
+    let page = Failed { frame, problem: &problem };
+    match Answer::page(problem.code.status(), &page) {
+        Ok(answer) => answer.into_response(),
+        Err(problem) => problem.into_response(),
+    }
+}
+
+fn reached(console: &Console, headers: &HeaderMap) -> Reached {
+    Reached::of(headers, &console.shared.context.config.admin.public_url)
+}
+
+async fn take(console: Arc<Console>, route: &'static Route, mut request: Request) -> Result<Answer, Problem> {
+    console.shared.hosts.check(request.headers())?;
+    let reached = reached(&console, request.headers());
+    if route.verb == Verb::Post {
+        reached.check(request.headers())?;
+    }
+    let busy = || Problem::new(Code::Busy, "Too many pages are being made.").remedy("Try again.");
+    let permits = if route.access == Access::Anybody { &console.open } else { &console.permits };
+    let permit = timeout(LONGEST_WAIT, permits.clone().acquire_owned()).await.map_err(|_| busy())?;
+    let path = path_of(&mut request).await?;
+    let session = cookies::session(request.headers());
+    let caller = caller_of(&console, route, session.as_deref(), &path).await?;
+    authorize(route, caller.as_ref(), &path)?;
+    let query = Fields::read(request.uri().query().unwrap_or_default().as_bytes(), route.query)?;
+    let target = request.uri().path_and_query().map_or_else(String::new, ToString::to_string);
+    let peer = request.extensions().get::<Peer>().map(|Peer(address)| *address);
+    let (parts, body) = request.into_parts();
+    // A message takes memory, so one at a time is read.
+    let large = match route.body {
+        Body::Message => Some(timeout(LONGEST_WAIT, console.large.clone().acquire_owned()).await.map_err(|_| busy())?),
+        Body::Small => None,
+    };
+    let form = form_of(&console, route, &parts.headers, body).await?;
+    // What waits for Testmo takes no turn from what does not.
+    let permit = match route.reads_testmo {
+        true => {
+            drop(permit);
+            timeout(LONGEST_WAIT, console.slow.clone().acquire_owned()).await.map_err(|_| busy())?
+        }
+        false => permit,
+    };
+    let notice = cookies::notice(&parts.headers);
+    let is_secure = reached.is_secure;
+    let visit = Visit {
+        now: store_now(&console.shared.context.store),
+        console: console.clone(),
+        caller,
+        path,
+        query,
+        form,
+        target,
+        peer,
+        session,
+        reached,
+        notice: notice.as_deref().and_then(Notice::read),
+    };
+    let is_read = route.verb == Verb::Get;
+    let gone = console.shared.over.child_token();
+    // What is read for a browser is not read on once the browser has gone; a change goes on.
+    let _left = is_read.then(|| gone.clone().drop_guard());
+    let (end, ended) = oneshot::channel();
+    let runtime = Handle::current();
+    drop(console.shared.tracker.spawn_blocking(move || {
+        let answer = runtime.block_on(gone.run_until_cancelled(carried_out(route, visit)));
+        drop((permit, large));
+        // The browser may have gone.
+        drop(end.send(answer));
+    }));
+    let longest = if is_read && !route.reads_testmo { LONGEST_READ } else { LONGEST_CHANGE };
+    let ended = timeout(longest, ended).await.map_err(|_| too_long(is_read))?.map_err(|_| Problem::defect())?;
+    let stopping = || Problem::new(Code::StoreUnavailable, "The worker is stopping.").remedy("Try again.");
+    let answer = ended.unwrap_or_else(|| Err(stopping()))?;
+    Ok(if notice.is_some() && is_read { answer.having_said(is_secure) } else { answer })
+}
+
+fn too_long(is_read: bool) -> Problem {
+    match is_read {
+        true => Problem::new(Code::TookTooLong, "Reading took too long.").remedy("Narrow what is shown, or try again."),
+        false => Problem::new(Code::TookTooLong, "The change takes long, and goes on.")
+            .remedy("Open the page again in a minute to see what became of it."),
+    }
+}
+
+/// Makes a page; a panic is the end of this request alone.
+async fn carried_out(route: &'static Route, visit: Visit) -> Result<Answer, Problem> {
+    let end = guarded(async move {
+        may_panic("console", &route.id);
+        (route.handler)(visit).await
+    });
+    end.await.unwrap_or_else(|panic| {
+        tracing::error!(%panic, route = route.id, "a page of the console stopped because of a defect");
+        Err(Problem::defect())
+    })
+}
+
+async fn path_of(request: &mut Request) -> Result<BTreeMap<String, String>, Problem> {
+    let wrong = |_| Problem::new(Code::InvalidParameter, "The path is not UTF-8.");
+    let parameters = request.extract_parts::<RawPathParams>().await.map_err(wrong)?;
+    Ok(parameters.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+}
+
+/// Recognizes who sends a request.
+async fn caller_of(
+    console: &Console,
+    route: &Route,
+    session: Option<&str>,
+    path: &BTreeMap<String, String>,
+) -> Result<Option<Caller>, Problem> {
+    let store = &console.shared.context.store;
+    match route.access {
+        Access::Anybody => Ok(None),
+        Access::Link => {
+            let secret = path.get("link").map(String::as_str).unwrap_or_default();
+            let tenant = open_link(store, secret).await.map_err(|error| match error {
+                NoEntry::Store(error) => Problem::from(error),
+                // The address is the secret, so there is nothing else to say.
+                NoEntry::Unknown | NoEntry::Revoked | NoEntry::Expired => {
+                    Problem::not_found("This link is not valid any more.")
+                        .remedy("Open the page again from where you came.")
+                }
+            })?;
+            let actor = Actor::new(&format!("link for {tenant}"), Role::Admin, Face::Console);
+            Ok(Some(Caller { actor, tenant: Some(tenant) }))
+        }
+        Access::Person(_) => {
+            let nobody = || Problem::new(Code::Unauthenticated, "You are not logged in.").remedy("Log in at /log-in.");
+            let caller = resume(store, session.ok_or_else(nobody)?).await.map_err(|error| match error {
+                NoEntry::Store(error) => Problem::from(error),
+                NoEntry::Unknown | NoEntry::Revoked | NoEntry::Expired => {
+                    Problem::new(Code::Unauthenticated, "Your session is over.").remedy("Log in at /log-in.")
+                }
+            })?;
+            Ok(Some(caller))
+        }
+    }
+}
+
+/// Decides whether a caller may open a page about the tenant that the path names.
+fn authorize(route: &Route, caller: Option<&Caller>, path: &BTreeMap<String, String>) -> Result<(), Problem> {
+    let (Access::Person(role), Some(caller)) = (route.access, caller) else { return Ok(()) };
+    // First what is not found, so that another tenant's things are not found for every role.
+    if let (Scope::Path, Some(own)) = (route.scope, &caller.tenant) {
+        let named = path.get("tenant").map(String::as_str).unwrap_or_default();
+        if named != own.as_str() {
+            return Err(no_tenant(named));
+        }
+    }
+    require(&caller.actor, role).map_err(|error| Problem::new(Code::RoleTooLow, error))?;
+    if route.scope == Scope::All && caller.tenant.is_some() {
+        return Err(Problem::new(Code::NotForTenantTokens, "Your token is for one tenant, and this concerns all.")
+            .remedy("Log in with a token that is not limited to a tenant."));
+    }
+    Ok(())
+}
+
+async fn form_of(console: &Console, route: &Route, headers: &HeaderMap, body: RequestBody) -> Result<Fields, Problem> {
+    if route.verb == Verb::Get {
+        return Ok(Fields::default());
+    }
+    let most = match route.body {
+        Body::Small => SMALL,
+        Body::Message => {
+            console.shared.context.config.amqp.max_message_bytes.saturating_mul(WRITTEN_BYTES).saturating_add(SMALL)
+        }
+    };
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    let too_large = || Problem::new(Code::BodyTooLarge, format!("The form has more than {most} bytes."));
+    let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if length.is_some_and(|length| length > most) {
+        return Err(too_large());
+    }
+    let read = timeout(LONGEST_BODY, to_bytes(body, most)).await;
+    let bytes = read
+        .map_err(|_| Problem::new(Code::InvalidHeader, "The form was not sent in time."))?
+        .map_err(|_| too_large())?;
+    if !bytes.is_empty() && !kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        return Err(Problem::new(Code::MediaType, "The request is not a form of this console."));
+    }
+    Fields::read(&bytes, route.form)
+}

@@ -1,0 +1,64 @@
+//! Page: what needs attention.
+
+use askama::Template;
+
+use super::super::admin::problem::Problem;
+use super::answer::Answer;
+use super::cause::CauseLine;
+use super::filters;
+use super::frame::Frame;
+use super::moment::grouped;
+use super::route::Route;
+use super::steps::{Way, in_path};
+use super::visit::Visit;
+use crate::app::attention::attention;
+use crate::app::connections::{ConnectionRow, Status};
+
+/// How many tenants that are not green are listed.
+const MOST_TENANTS: usize = 50;
+
+pub(super) const ROUTES: &[Route] =
+    &[Route { id: "start", path: "/", handler: |visit| Box::pin(show(visit)), ..Route::SHOW }];
+
+/// The start page.
+#[derive(Template)]
+#[template(path = "start.html")]
+struct Start {
+    frame: Frame,
+    causes: Vec<CauseLine>,
+    tenants: Vec<TenantLine>,
+    /// How many further tenants are not green.
+    more_tenants: usize,
+    paused: Vec<String>,
+    delivered: String,
+}
+
+/// A tenant that is not green.
+struct TenantLine {
+    tenant: String,
+    address: String,
+    light: &'static str,
+    remarks: Vec<String>,
+}
+
+async fn show(visit: Visit) -> Result<Answer, Problem> {
+    let attention = attention(visit.store(), visit.scope()).await?;
+    let frame = Frame { live: 5, ..visit.frame("/", "Needs attention", "testmo-courier attention") };
+    let causes = attention.causes.iter().map(|cause| CauseLine::of(&cause.group, &frame, visit.now)).collect();
+    let line = |(row, status): &(ConnectionRow, Status)| TenantLine {
+        tenant: row.tenant.to_string(),
+        address: format!("/tenants/{}", in_path(row.tenant.as_str())),
+        light: status.light.name(),
+        remarks: status.remarks.clone(),
+    };
+    let count = grouped(attention.delivered.batches);
+    let page = Start {
+        causes,
+        tenants: attention.connections.iter().take(MOST_TENANTS).map(line).collect(),
+        more_tenants: attention.connections.len().saturating_sub(MOST_TENANTS),
+        paused: attention.paused.iter().map(|lane| lane.name().to_owned()).collect(),
+        delivered: if attention.delivered.is_all { count } else { format!("{count}+") },
+        frame,
+    };
+    Answer::page(200, &page)
+}
