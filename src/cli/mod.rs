@@ -9,6 +9,7 @@ mod audit;
 mod batches;
 mod config;
 mod confirm;
+mod console;
 mod event_view;
 mod events;
 mod failure;
@@ -17,6 +18,7 @@ mod health;
 mod init;
 mod lanes;
 mod lint;
+mod listen;
 mod message_file;
 #[cfg(test)]
 mod names;
@@ -106,6 +108,9 @@ enum Command {
     /// Run the worker
     #[command(after_help = run::EXAMPLES)]
     Run,
+    /// Serve the console without a worker, for several workers on PostgreSQL
+    #[command(after_help = console::EXAMPLES)]
+    Console,
     /// Say that the store was restored from an older copy
     #[command(subcommand)]
     Store(store::Command),
@@ -146,7 +151,7 @@ enum Command {
     Lanes(lanes::Arguments),
     /// List what people have changed
     Audit(audit::Arguments),
-    /// Create, list and revoke the tokens of the API
+    /// Create, list and revoke the tokens of the console and the API
     #[command(subcommand)]
     Tokens(tokens::Command),
     /// Check or show the settings
@@ -183,6 +188,7 @@ async fn execute(cli: Cli, out: &mut Output) -> Result<(), Failure> {
     match cli.command {
         Command::Init(arguments) => init::execute(&arguments, &files, out).await,
         Command::Run => run::execute(&files).await,
+        Command::Console => console::execute(&files).await,
         Command::Store(command) => store::execute(command, &files, &actor, out).await,
         Command::Topology(command) => topology::execute(command, &files, out).await,
         Command::Tenants(command) => tenants::execute(command, &files, &actor, out).await,

@@ -7,10 +7,10 @@ use testmo_courier::config::{Config, Sources};
 use testmo_courier::http::admin;
 use testmo_courier::worker::Service;
 use testmo_courier::{telemetry, worker};
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::failure::Failure;
+use super::listen::listen;
 use super::open::configuration;
 use super::signals::Signals;
 
@@ -49,13 +49,10 @@ pub(super) async fn execute(files: &[PathBuf]) -> Result<(), Failure> {
     }
 }
 
-/// Returns the service that serves the API and the console, if it has an address. Its address is taken before the worker starts, so that one
-/// that is in use is a mistake that a person sees at once.
+/// Returns the service that serves the API and the console, if they have an address.
 async fn api(config: &Config) -> Result<Option<Service>, Failure> {
     let Some(address) = config.admin.listen else { return Ok(None) };
-    let listener = TcpListener::bind(address).await.map_err(|error| {
-        Failure::usage(format!("cannot listen on {address} ({error})"), "free the address, or change admin.listen")
-    })?;
+    let listener = listen(address).await?;
     let config = config.clone();
     Ok(Some(Service::new(admin::FILES, move |stop| admin::serve(listener, config, stop))))
 }

@@ -1,6 +1,7 @@
 //! Defines the settings of the API.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 
 use super::reader::Reader;
 
@@ -12,6 +13,10 @@ pub struct Admin {
     pub public_url: String,
     pub hosts: Vec<String>,
     pub frame_ancestors: Vec<String>,
+    pub proxies: Vec<IpAddr>,
+    pub proxy_secret_file: Option<PathBuf>,
+    pub proxy_user_header: String,
+    pub proxy_role: String,
 }
 
 impl Admin {
@@ -32,7 +37,37 @@ impl Admin {
         if frame_ancestors.iter().any(|origin| !is_https_origin(origin)) {
             r.problem("admin.frame_ancestors", "a list of https origins, such as [\"https://suite.example.com\"]");
         }
-        Self { listen, public_url, hosts, frame_ancestors }
+        let (mut proxies, named) = (Vec::new(), r.list("admin.proxies"));
+        for address in named {
+            match address.parse() {
+                Ok(address) => proxies.push(address),
+                Err(_) => r.problem("admin.proxies", "a list of IP addresses, such as [\"10.0.0.7\"]"),
+            }
+        }
+        let proxy_secret_file = Some(r.text("admin.proxy_secret_file")).filter(|file| !file.is_empty());
+        if !proxies.is_empty() && proxy_secret_file.is_none() {
+            r.problem("admin.proxy_secret_file", "a file with the secret that the proxies in admin.proxies send");
+        }
+        let proxy_user_header = r.text("admin.proxy_user_header").to_ascii_lowercase();
+        let is_name = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+        if !is_name(&proxy_user_header) {
+            r.problem("admin.proxy_user_header", "the name of a header, such as x-forwarded-user");
+        }
+        let proxy_role = r.text("admin.proxy_role");
+        if !["viewer", "operator", "admin"].contains(&proxy_role.as_str()) {
+            r.problem("admin.proxy_role", "viewer, operator or admin");
+        }
+        let proxy_secret_file = proxy_secret_file.map(PathBuf::from);
+        Self {
+            listen,
+            public_url,
+            hosts,
+            frame_ancestors,
+            proxies,
+            proxy_secret_file,
+            proxy_user_header,
+            proxy_role,
+        }
     }
 
     /// Returns the host of the address at which people and programs reach it.

@@ -9,7 +9,7 @@ readonly more_checks=response_schema_conformance,unsupported_method,ignored_auth
 address_in() { # LOG
     local address
     for _ in {1..100}; do
-        address=$(sed -nE 's/.*"the API is served".*"address":"([^"]+)".*/\1/p; s/.*"address":"([^"]+)".*"the API is served".*/\1/p' "$1" | head -n 1)
+        address=$(sed -nE 's/.*"the API and the console are served".*"address":"([^"]+)".*/\1/p; s/.*"address":"([^"]+)".*"the API is served".*/\1/p' "$1" | head -n 1)
         [[ -z $address ]] || { echo "$address" && return; }
         sleep 0.1
     done

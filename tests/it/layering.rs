@@ -73,7 +73,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
 /// The parts of the library that `cli` may name.
 const CLI_MAY_NAME: &[&str] = &["app", "config", "contract", "http", "telemetry", "worker"];
 
-/// The parts of the library that the API may name, beside those of `http`.
+/// The parts of the library that the API and the console may name, beside those of `http`.
 const API_MAY_NAME: &[&str] = &["app", "config", "guard"];
 
 /// The parts of `worker` that each of its parts may name, from the lowest layer up. Every part may name [`LEAVES`]; a
@@ -176,11 +176,13 @@ fn the_command_line_names_only_use_cases_and_what_it_starts() {
     assert!(found.is_empty(), "{found:#?}");
 }
 
-/// The API is another face of them.
+/// The API and the console are other faces of them.
 #[test]
-fn the_api_names_only_use_cases() {
-    let found = named_by("http::api", "crate::", API_MAY_NAME);
-    assert!(found.is_empty(), "{found:#?}");
+fn the_api_and_the_console_name_only_use_cases() {
+    for face in ["http::admin", "http::api", "http::console"] {
+        let found = named_by(face, "crate::", API_MAY_NAME);
+        assert!(found.is_empty(), "{found:#?}");
+    }
 }
 
 /// Returns which files of a folder name parts of the library, behind a prefix, that they may not name.

@@ -9,6 +9,7 @@ mod cli;
 mod cli_broker;
 mod compared;
 mod compressed;
+mod console;
 mod contract;
 #[cfg(debug_assertions)]
 mod crashes;

@@ -57,6 +57,10 @@ mod tests {
             public_url: "https://Courier.example.com".into(),
             hosts: vec!["courier.internal".into()],
             frame_ancestors: Vec::new(),
+            proxies: Vec::new(),
+            proxy_secret_file: None,
+            proxy_user_header: String::new(),
+            proxy_role: String::new(),
         };
         let mut headers = HeaderMap::new();
         for host in hosts {

@@ -65,7 +65,9 @@ pub(super) async fn offered(visit: &Visit) -> Result<Result<crate::app::connecti
     let tenant = link_tenant(visit)?;
     let key = visit.form.text("api_key").map(crate::app::connections::set::clean_key);
     let target = (visit.form.text("base_url"), project(&visit.form));
-    let wrong = |field, sentence: String, remedy: &str| Ok(Err(Wrong { field, sentence, remedy: remedy.into() }));
+    let wrong = |field, sentence: String, remedy: &str| {
+        Ok(Err(Wrong { field, sentence, detail: String::new(), remedy: remedy.into() }))
+    };
     match choices(visit.context(), visit.actor()?, &tenant, target, key).await {
         Ok(choices) => Ok(Ok(choices)),
         Err(ChoicesError::NoAddress) => wrong("base_url", "The base URL is missing.".into(), "Enter it first."),
@@ -138,8 +140,12 @@ pub(super) fn said(saved: &Saved) -> Result<Notice, Wrong> {
             "Saved, but not working yet. This tenant’s batches are held until it is fixed."
         }
     };
-    let sentence = format!("{} {detail}", reason.cause());
-    Err(Wrong { field: field_of(*reason, detail), sentence, remedy: format!("{} {then}", reason.remedy()) })
+    Err(Wrong {
+        field: field_of(*reason, detail),
+        sentence: reason.cause().to_owned(),
+        detail: detail.clone(),
+        remedy: format!("{} {then}", reason.remedy()),
+    })
 }
 
 async fn discard(visit: Visit) -> Result<Answer, Problem> {

@@ -33,6 +33,8 @@ pub(super) struct ConnectionForm {
 pub(super) struct Wrong {
     pub(super) field: &'static str,
     pub(super) sentence: String,
+    /// What Testmo, or the network, said.
+    pub(super) detail: String,
     pub(super) remedy: String,
 }
 
@@ -85,6 +87,7 @@ fn id(form: &Fields, name: &'static str, what: &str) -> Result<Option<u64>, Wron
     number.map(Some).ok_or_else(|| Wrong {
         field: name,
         sentence: format!("`{}` is not a {what}.", text.chars().take(60).collect::<String>()),
+        detail: String::new(),
         remedy: "Write the number that Testmo shows in the address of the page.".into(),
     })
 }
@@ -101,6 +104,7 @@ pub(super) fn input(
         Some(day) => Expiry::On(read_day(day).map_err(|sentence| Wrong {
             field: "expires_on",
             sentence,
+            detail: String::new(),
             remedy: "Write the last day on which the key works, or leave the field empty.".into(),
         })?),
     };
@@ -136,7 +140,7 @@ pub(super) fn wrong_of(problem: Problem) -> Result<Wrong, Problem> {
         return Err(problem);
     }
     let remedy = problem.what_to_do().unwrap_or_default().to_owned();
-    Ok(Wrong { field, sentence: problem.detail().to_owned(), remedy })
+    Ok(Wrong { field, sentence: problem.detail().to_owned(), detail: String::new(), remedy })
 }
 
 /// Returns the field that a verification has found at fault.

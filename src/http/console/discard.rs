@@ -108,7 +108,7 @@ async fn carry_out(visit: Visit) -> Result<Answer, Problem> {
     }
     let outcome = plan.carry_out(visit.store(), visit.actor()?, Some(because)).await?;
     let (done, changed, skipped) = (outcome.done.len(), outcome.changed.len(), outcome.skipped.len());
-    let mut text = format!("{done} discarded. They can be restored here.");
+    let mut text = format!("{done} discarded. What was discarded can be restored here.");
     if changed > 0 {
         text += &format!(" {changed} were changed by somebody else meanwhile and left alone.");
     }

@@ -1,6 +1,7 @@
 //! Checks a request step by step, makes its page, and answers it.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -110,12 +111,17 @@ async fn take(console: Arc<Console>, route: &'static Route, mut request: Request
     let permit = timeout(LONGEST_WAIT, permits.clone().acquire_owned()).await.map_err(|_| busy())?;
     let path = path_of(&mut request).await?;
     let session = cookies::session(request.headers());
-    let caller = caller_of(&console, route, session.as_deref(), &path).await?;
+    let peer = peer(&request);
+    let by_proxy = console.proxies.as_ref().and_then(|proxies| proxies.caller(peer, request.headers()));
+    let caller = caller_of(&console, route, (session.as_deref(), by_proxy), &path).await?;
     authorize(route, caller.as_ref(), &path)?;
     let query = Fields::read(request.uri().query().unwrap_or_default().as_bytes(), route.query)?;
     let target = request.uri().path_and_query().map_or_else(String::new, ToString::to_string);
-    let peer = request.extensions().get::<Peer>().map(|Peer(address)| *address);
     let (parts, body) = request.into_parts();
+    let peer = peer.map(|peer| match &console.proxies {
+        Some(proxies) => proxies.client(peer, &parts.headers),
+        None => peer,
+    });
     // A message takes memory, so one at a time is read.
     let large = match route.body {
         Body::Message => Some(timeout(LONGEST_WAIT, console.large.clone().acquire_owned()).await.map_err(|_| busy())?),
@@ -190,11 +196,16 @@ async fn path_of(request: &mut Request) -> Result<BTreeMap<String, String>, Prob
     Ok(parameters.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
 }
 
+/// Returns the address at the other end of the connection.
+fn peer(request: &Request) -> Option<IpAddr> {
+    request.extensions().get::<Peer>().map(|Peer(address)| *address)
+}
+
 /// Recognizes who sends a request.
 async fn caller_of(
     console: &Console,
     route: &Route,
-    session: Option<&str>,
+    (session, by_proxy): (Option<&str>, Option<Caller>),
     path: &BTreeMap<String, String>,
 ) -> Result<Option<Caller>, Problem> {
     let store = &console.shared.context.store;
@@ -213,6 +224,7 @@ async fn caller_of(
             let actor = Actor::new(&format!("link for {tenant}"), Role::Admin, Face::Console);
             Ok(Some(Caller { actor, tenant: Some(tenant) }))
         }
+        Access::Person(_) if by_proxy.is_some() => Ok(by_proxy),
         Access::Person(_) => {
             let nobody = || Problem::new(Code::Unauthenticated, "You are not logged in.").remedy("Log in at /log-in.");
             let caller = resume(store, session.ok_or_else(nobody)?).await.map_err(|error| match error {

@@ -37,6 +37,7 @@ mod notice;
 mod once;
 mod origin;
 mod place;
+mod proxy;
 mod replay;
 mod replays;
 mod route;

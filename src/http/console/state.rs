@@ -6,6 +6,7 @@ use tokio::sync::Semaphore;
 
 use super::super::admin::shared::Shared;
 use super::attempts::Attempts;
+use super::proxy::Proxies;
 
 /// How many pages are made at once.
 const AT_ONCE: usize = 6;
@@ -27,6 +28,8 @@ pub(super) struct Console {
     pub(super) large: Arc<Semaphore>,
     /// Who has failed to log in.
     pub(super) attempts: Attempts,
+    /// Proxies that log people in.
+    pub(super) proxies: Option<Proxies>,
 }
 
 impl Console {
@@ -38,6 +41,7 @@ impl Console {
             open: Arc::new(Semaphore::new(LOG_INS_AT_ONCE)),
             large: Arc::new(Semaphore::new(1)),
             attempts: Attempts::default(),
+            proxies: Proxies::of(&shared.context.config.admin),
         }
     }
 }

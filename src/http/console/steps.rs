@@ -93,7 +93,7 @@ fn step(command: &ShelfCommand, entries: &Entries, frame: &Frame) -> Step {
         Deed::Save(id) => ("Save the message".into(), open(format!("/entries/{id}/body")), None),
         Deed::List => ("List the entries".into(), open(format!("/failures/entries?{}", entries.query())), None),
         Deed::SetConnection(tenant) => (
-            "Change the connection".into(),
+            "Open the connection".into(),
             open(format!("/tenants/{}#connection", in_path(tenant.as_str()))),
             frame.administer(),
         ),

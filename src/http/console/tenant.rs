@@ -21,8 +21,11 @@ use crate::app::connections::{
 use crate::app::lanes::overrides;
 use crate::app::view::difference;
 
-/// How many changes of a tenant are shown.
-const RECENT: u32 = 15;
+/// How many changes of a tenant and its batches are read, and how many of the tenant itself are shown.
+const RECENT: u32 = 200;
+const SHOWN: usize = 12;
+/// How many values of a change are shown.
+const LINES: usize = 6;
 /// How many links are shown.
 const LINKS: u32 = 10;
 
@@ -169,14 +172,17 @@ async fn changes(visit: &Visit, tenant: &TenantId) -> Result<Vec<Changed>, Probl
         AuditError::Store(error) => Problem::from(error),
         AuditError::NoEntry(_) | AuditError::NoTenant => Problem::defect(),
     })?;
-    let changed = |row: &audit::AuditRow| Changed {
-        at: visit.at(row.at),
-        actor: row.actor.clone(),
-        action: row.action.clone(),
-        because: row.reason.clone(),
-        lines: difference(row.before.as_deref(), row.after.as_deref()),
+    let changed = |row: &audit::AuditRow| {
+        let mut lines = difference(row.before.as_deref(), row.after.as_deref());
+        let more = lines.len().saturating_sub(LINES);
+        lines.truncate(LINES);
+        lines.extend((more > 0).then(|| format!("and {more} more")));
+        let (actor, action) = (row.actor.clone(), row.action.clone());
+        Changed { at: visit.at(row.at), actor, action, because: row.reason.clone(), lines }
     };
-    Ok(page.entries.iter().map(|item| changed(&item.row)).collect())
+    // What was done with its batches is shown with these.
+    let of_tenant = page.entries.iter().map(|item| &item.row).filter(|row| row.batch.is_none());
+    Ok(of_tenant.take(SHOWN).map(changed).collect())
 }
 
 impl LinkLine {

@@ -16,14 +16,14 @@ use crate::support::batches::{batch, tenant_id};
 use crate::support::stage::LeftOver;
 
 /// Ids of entries of a tenant.
-struct Entries {
-    on_shelf: String,
-    discarded: String,
+pub(crate) struct Entries {
+    pub(crate) on_shelf: String,
+    pub(crate) discarded: String,
 }
 
 impl Entries {
     /// Shelves two batches of a tenant, and discards one of them.
-    async fn of(api: &Api, tenant: &str, admin: &str) -> Self {
+    pub(crate) async fn of(api: &Api, tenant: &str, admin: &str) -> Self {
         for id in ["b-1", "b-2"] {
             api.stage.shelve(&batch(tenant, id, 1), Reason::RetriesExhausted).await;
         }
@@ -73,7 +73,7 @@ fn send(api: &Api, route: &RouteSummary, path: &str, token: &str) -> (u16, Value
 }
 
 /// Returns everything that the routes can change.
-async fn state(api: &Api) -> String {
+pub(crate) async fn state(api: &Api) -> String {
     let store = &api.stage.store;
     let connections = store.connections().await.expect("a store");
     let connections: Vec<_> =

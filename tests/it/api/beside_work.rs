@@ -15,7 +15,7 @@ use crate::support::waiting::until;
 async fn address_of(process: &Process) -> SocketAddr {
     let find = || {
         let output = process.output();
-        let line = output.lines().find(|line| line.contains("the API is served"))?.to_owned();
+        let line = output.lines().find(|line| line.contains("the API and the console are served"))?.to_owned();
         let digits = |c: char| c.is_ascii_digit() || c == '.' || c == ':';
         line.split(|c: char| !digits(c)).find_map(|word| word.parse::<SocketAddr>().ok())
     };

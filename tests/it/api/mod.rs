@@ -1,6 +1,6 @@
 //! Checks the JSON API: who may use what, and what its use cases do.
 
-mod access;
+pub(crate) mod access;
 mod beside_work;
 mod corrected;
 mod found;
@@ -9,5 +9,5 @@ mod page;
 mod repeated;
 mod replays;
 mod shelf;
-mod support;
+pub(crate) mod support;
 mod tenants;

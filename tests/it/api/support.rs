@@ -24,23 +24,23 @@ const LONGEST_ANSWER: Duration = Duration::from_secs(60);
 const MOST_PAGES: usize = 1_000;
 
 /// The API of a stage.
-pub(super) struct Api {
-    pub(super) stage: Stage,
-    pub(super) address: SocketAddr,
+pub(crate) struct Api {
+    pub(crate) stage: Stage,
+    pub(crate) address: SocketAddr,
     stop: CancellationToken,
     serving: JoinSet<()>,
 }
 
 /// An answer to a request.
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) head: String,
-    pub(super) body: Value,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: Value,
 }
 
 /// Returns a stage on an SQLite file, and one on a PostgreSQL database.
-pub(super) async fn both(tenants: &[&str]) -> [Api; 2] {
+pub(crate) async fn both(tenants: &[&str]) -> [Api; 2] {
     let file = Stage::with_tenants(tenants).await;
     let server = Stage::on_postgres(Postgres::shared(), tenants, &[]).await;
     [Api::of(file).await, Api::of(server).await]
@@ -48,7 +48,7 @@ pub(super) async fn both(tenants: &[&str]) -> [Api; 2] {
 
 impl Api {
     /// Serves the API of a stage.
-    pub(super) async fn of(stage: Stage) -> Self {
+    pub(crate) async fn of(stage: Stage) -> Self {
         let (stop, mut serving) = (CancellationToken::new(), JoinSet::new());
         let (listener, address) = listener().await;
         serving.spawn(serve(listener, stage.config.clone(), stop.clone()));
@@ -56,39 +56,39 @@ impl Api {
     }
 
     /// Serves the API once more, as another replica does, and returns its address.
-    pub(super) async fn another(&mut self) -> SocketAddr {
+    pub(crate) async fn another(&mut self) -> SocketAddr {
         let (listener, address) = listener().await;
         self.serving.spawn(serve(listener, self.stage.config.clone(), self.stop.clone()));
         address
     }
 
     /// Stops the API and returns its stage.
-    pub(super) async fn end(mut self) -> Stage {
+    pub(crate) async fn end(mut self) -> Stage {
         self.stop.cancel();
         patient(async { while self.serving.join_next().await.is_some() {} }).await;
         self.stage
     }
 
     /// Creates a token and returns its secret.
-    pub(super) async fn token(&self, name: &str, role: Role, tenant: Option<&str>) -> String {
+    pub(crate) async fn token(&self, name: &str, role: Role, tenant: Option<&str>) -> String {
         let anna = Actor::new("anna", Role::Admin, Face::CommandLine);
         let input = TokenInput { name: name.parse().expect("a name"), role, tenant: tenant.map(tenant_id), days: None };
         create(&self.stage.store, &anna, input).await.expect("a token").secret
     }
 
     /// Sends a request.
-    pub(super) fn ask(&self, method: &str, path: &str, token: &str, headers: &str, body: Option<&Value>) -> Answer {
+    pub(crate) fn ask(&self, method: &str, path: &str, token: &str, headers: &str, body: Option<&Value>) -> Answer {
         ask(self.address, method, path, token, headers, body)
     }
 
     /// Reads.
-    pub(super) fn get(&self, path: &str, token: &str) -> Answer {
+    pub(crate) fn get(&self, path: &str, token: &str) -> Answer {
         self.ask("GET", path, token, "", None)
     }
 
     /// Reads all pages of a list, and returns their rows; calls `between` with each page before the next one is read.
     #[track_caller]
-    pub(super) fn pages(&self, path: &str, token: &str, mut between: impl FnMut(&Value)) -> Vec<Value> {
+    pub(crate) fn pages(&self, path: &str, token: &str, mut between: impl FnMut(&Value)) -> Vec<Value> {
         let (mut path, mut rows) = (path.to_owned(), Vec::new());
         for _ in 0..MOST_PAGES {
             let page = self.get(&path, token).is(200);
@@ -101,7 +101,7 @@ impl Api {
     }
 
     /// Sends JSON.
-    pub(super) fn post(&self, path: &str, token: &str, body: &Value) -> Answer {
+    pub(crate) fn post(&self, path: &str, token: &str, body: &Value) -> Answer {
         self.ask("POST", path, token, "", Some(body))
     }
 }
@@ -113,7 +113,7 @@ async fn listener() -> (TcpListener, SocketAddr) {
 }
 
 /// Sends a request to an address; `headers` are whole lines. An empty token is left out.
-pub(super) fn ask(
+pub(crate) fn ask(
     address: SocketAddr,
     method: &str,
     path: &str,
@@ -134,7 +134,7 @@ pub(super) fn ask(
 }
 
 /// Sends the bytes of a request and returns the answer.
-pub(super) fn exchange(address: SocketAddr, request: &str) -> Answer {
+pub(crate) fn exchange(address: SocketAddr, request: &str) -> Answer {
     tokio::task::block_in_place(|| {
         let mut stream = TcpStream::connect(address).expect("a connection");
         stream.set_read_timeout(Some(LONGEST_ANSWER)).expect("a time limit");
@@ -152,21 +152,21 @@ pub(super) fn exchange(address: SocketAddr, request: &str) -> Answer {
 impl Answer {
     /// Checks the status, and returns the body.
     #[track_caller]
-    pub(super) fn is(self, status: u16) -> Value {
+    pub(crate) fn is(self, status: u16) -> Value {
         assert_eq!(self.status, status, "{} {}", self.head, self.body);
         self.body
     }
 
     /// Checks that the request was refused with this status and code.
     #[track_caller]
-    pub(super) fn refused(self, status: u16, code: &str) -> Value {
+    pub(crate) fn refused(self, status: u16, code: &str) -> Value {
         assert_eq!((self.status, &self.body["code"]), (status, &json!(code)), "{} {}", self.head, self.body);
         assert!(self.head.contains("content-type: application/problem+json"), "{}", self.head);
         self.body
     }
 
     /// Returns a header.
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
     }
 }

@@ -1,4 +1,4 @@
-//! Checks that the command line and the API offer every use case: a new one without a face fails here.
+//! Checks that the command line, the API and the console offer every use case: a new one without a face fails here.
 //!
 //! A use case is a public function of `app` that works with a store, Testmo or the broker, which is asynchronous, or that a
 //! person does, which takes an `Actor`. They are found in the source, so that the table cannot fall behind.
@@ -10,8 +10,9 @@ use std::fs;
 use std::path::Path;
 
 use testmo_courier::http::api::route_summaries;
+use testmo_courier::http::console::page_summaries;
 
-use self::table::{COMMANDS_WITHOUT, Offered, ROUTES_WITHOUT, TABLE};
+use self::table::{COMMANDS_WITHOUT, Offered, PAGES_WITHOUT, ROUTES_WITHOUT, TABLE};
 use crate::layering::imports::{Graph, graph};
 use crate::layering::source::{Source, is_word, modules};
 
@@ -73,7 +74,7 @@ fn commands() -> BTreeSet<String> {
 }
 
 /// Returns the names under which a column of the table offers use cases.
-fn offered(column: impl Fn(&(&str, Offered, Offered)) -> Offered) -> BTreeSet<&'static str> {
+fn offered(column: impl Fn(&(&str, Offered, Offered, Offered)) -> Offered) -> BTreeSet<&'static str> {
     let names = |row| match column(row) {
         Offered::As(names) => names,
         Offered::Not(_) => &[],
@@ -99,13 +100,17 @@ fn each_face_offers_each_use_case_under_names_that_exist_or_has_a_reason_not_to(
     let (modules, commands) = (modules(), commands());
     let graph = graph(&modules);
     let routes: BTreeSet<&str> = route_summaries().iter().map(|route| route.id).collect();
+    let pages: BTreeSet<&str> = page_summaries().iter().map(|page| page.id).collect();
     let mut wrong = Vec::new();
-    for (use_case, command, route) in TABLE {
-        for (face, offered) in [("cli", command), ("http::api", route)] {
+    for (use_case, command, route, page) in TABLE {
+        for (face, offered) in [("cli", command), ("http::api", route), ("http::console", page)] {
             match offered {
                 Offered::As(names) => {
-                    let exists =
-                        |name: &str| if face == "cli" { commands.contains(name) } else { routes.contains(name) };
+                    let exists = |name: &str| match face {
+                        "cli" => commands.contains(name),
+                        "http::api" => routes.contains(name),
+                        _ => pages.contains(name),
+                    };
                     let unknown = names.iter().filter(|name| !exists(name));
                     wrong.extend(unknown.map(|name| format!("{use_case}: {face} has no {name}")));
                     if !calls(face, use_case, &modules, &graph) {
@@ -122,14 +127,16 @@ fn each_face_offers_each_use_case_under_names_that_exist_or_has_a_reason_not_to(
 }
 
 #[test]
-fn every_command_and_every_route_belongs_to_a_use_case_or_has_a_reason_not_to() {
+fn every_command_route_and_page_belongs_to_a_use_case_or_has_a_reason_not_to() {
     let commands = commands();
     let has_commands_below = |name: &String| commands.iter().any(|other| other.starts_with(&format!("{name} ")));
     let leaves: BTreeSet<&str> = commands.iter().filter(|name| !has_commands_below(name)).map(String::as_str).collect();
     let routes: BTreeSet<&str> = route_summaries().iter().map(|route| route.id).collect();
+    let pages: BTreeSet<&str> = page_summaries().iter().map(|page| page.id).collect();
     for (all, offered, without) in [
-        (leaves, offered(|(_, command, _)| *command), COMMANDS_WITHOUT),
-        (routes, offered(|(_, _, route)| *route), ROUTES_WITHOUT),
+        (leaves, offered(|(_, command, ..)| *command), COMMANDS_WITHOUT),
+        (routes, offered(|(_, _, route, _)| *route), ROUTES_WITHOUT),
+        (pages, offered(|(.., page)| *page), PAGES_WITHOUT),
     ] {
         let without: BTreeSet<&str> = without.iter().map(|(name, _)| *name).collect();
         let known: BTreeSet<&str> = offered.union(&without).copied().collect();

@@ -90,26 +90,35 @@
     }
     if (!on) due = 0;
   };
-  document.addEventListener("pointermove", (event) => { pointer = event.target; }, { passive: true });
-  document.addEventListener("pointerleave", () => { pointer = null; });
+  let moved = 0;
+  document.addEventListener("pointermove", (event) => { pointer = event.target; moved = Date.now(); }, { passive: true });
+  document.documentElement.addEventListener("pointerleave", () => { pointer = null; });
   const inUse = (part) => {
     const selected = getSelection();
     const isSelected = selected && !selected.isCollapsed && part.contains(selected.anchorNode);
     const isTyped = part.contains(document.activeElement) && document.activeElement.matches("input, textarea, select");
-    return isSelected || isTyped || (pointer && part.contains(pointer) && pointer.closest("a, button, summary, tr, li"));
+    const isPointed = pointer && part.contains(pointer)
+      && (pointer.closest("a, button, summary") || Date.now() - moved < 10000 && pointer.closest("tr, li"));
+    return isSelected || isTyped || isPointed;
   };
+  // Times are kept up to date by themselves.
+  const content = (part) => part.innerHTML.replace(/<time[^>]*>[^<]*<\/time>/g, (time) => time.slice(0, time.indexOf(" title")));
+  const signature = (element) => `${element.tagName} ${element.getAttribute("href") || ""} ${element.textContent.trim()}`;
   const opened = (part) => new Set(all("details[open][id]", part).map((details) => details.id));
   const exchange = (part, next) => {
-    if (part.innerHTML === next.innerHTML) return;
     const open = opened(part);
-    const focused = part.contains(document.activeElement) ? document.activeElement.id : "";
+    const focused = part.contains(document.activeElement) ? signature(document.activeElement) : "";
     part.replaceChildren(...next.childNodes);
     open.forEach((id) => { const details = document.getElementById(id); if (details) details.open = true; });
-    if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+    if (focused) {
+      const same = all("a, button, summary, [tabindex]", part).find((element) => signature(element) === focused);
+      same?.focus({ preventScroll: true });
+    }
     reveal(part);
     tell(part);
   };
-  let pending = new Map();
+  const pending = new Map();
+  const known = new Map();
   const settle = () => {
     for (const [id, next] of pending) {
       const part = document.getElementById(id);
@@ -131,8 +140,8 @@
         for (const part of all("[data-live]")) {
           const next = page.getElementById(part.id);
           // The script has changed times and buttons of the part that is shown, so it is compared with what was read before.
-          if (next && part.dataset.read !== next.innerHTML) {
-            part.dataset.read = next.innerHTML;
+          if (next && known.get(part.id) !== content(next)) {
+            known.set(part.id, content(next));
             pending.set(part.id, next);
           }
         }
@@ -150,7 +159,7 @@
   };
   if (every && toggle) {
     toggle.hidden = false;
-    all("[data-live]").forEach((part) => { part.dataset.read = part.innerHTML; });
+    all("[data-live]").forEach((part) => known.set(part.id, content(part)));
     due = Date.now() + every;
     addEventListener("focus", () => { due = 0; });
     document.addEventListener("visibilitychange", () => { due = 0; });

@@ -1,0 +1,8 @@
+//! The console over HTTP, as browsers without scripts use it, on both stores.
+
+mod access;
+mod browser;
+mod corrected;
+mod hostile;
+mod sessions;
+mod tenants;
