@@ -58,16 +58,7 @@ impl Admin {
             r.problem("admin.proxy_role", "viewer, operator or admin");
         }
         let proxy_secret_file = proxy_secret_file.map(PathBuf::from);
-        Self {
-            listen,
-            public_url,
-            hosts,
-            frame_ancestors,
-            proxies,
-            proxy_secret_file,
-            proxy_user_header,
-            proxy_role,
-        }
+        Self { listen, public_url, hosts, frame_ancestors, proxies, proxy_secret_file, proxy_user_header, proxy_role }
     }
 
     /// Returns the host of the address at which people and programs reach it.

@@ -133,6 +133,27 @@ fn a_request_that_began_as_late_as_it_may_has_settled_before_its_claim_ends() {
 }
 
 #[test]
+fn who_may_frame_a_page_and_log_people_in_is_named_exactly() {
+    let set = |name, value| (name, value);
+    let frames = |value| set("COURIER_ADMIN__FRAME_ANCESTORS", value);
+    let (proxies, file) = (set("COURIER_ADMIN__PROXIES", "10.0.0.7,::1"), set("COURIER_ADMIN__PROXY_SECRET_FILE", "f"));
+    let admin = load_with(&[frames("https://suite.example.com"), proxies, file]).unwrap().admin;
+    assert_eq!((admin.frame_ancestors.len(), admin.proxies.len(), admin.proxy_role.as_str()), (1, 2, "viewer"));
+    for wrong in [
+        vec![frames("http://suite.example.com")],
+        vec![frames("https://suite.example.com/page")],
+        vec![frames("https://suite.example.com; script-src *")],
+        vec![frames("*")],
+        vec![proxies],
+        vec![set("COURIER_ADMIN__PROXIES", "10.0.0.0/8"), file],
+        vec![set("COURIER_ADMIN__PROXY_ROLE", "owner")],
+        vec![set("COURIER_ADMIN__PROXY_USER_HEADER", "a b")],
+    ] {
+        assert!(load_with(&wrong).is_err(), "{wrong:?}");
+    }
+}
+
+#[test]
 fn the_api_is_off_by_default_and_reached_from_elsewhere_only_through_tls() {
     assert_eq!(load_with(&[]).unwrap().admin.listen, None);
     let listen = |address| ("COURIER_ADMIN__LISTEN", address);

@@ -62,7 +62,8 @@ pub enum ChoicesError {
     Store(#[from] StoreError),
 }
 
-/// Reads what a connection can choose from, with the key that is entered or, at the address that it was entered for, the kept one.
+/// Reads what a connection can choose from, with the key that is entered or the kept one; that one is only used for the address
+/// that it was entered for.
 ///
 /// # Errors
 /// When the person may not, what is entered is not complete, Testmo cannot be read, or the store does not answer.

@@ -15,7 +15,7 @@ const MOST: usize = 5_000;
 pub(super) struct Fields(Vec<(String, String)>);
 
 impl Fields {
-    /// Reads fields as browsers send them. A name that is not among the known ones is an error, so that a filter is never dropped.
+    /// Reads fields as browsers send them. A name that is not among the known ones is an error, so that no filter is dropped.
     ///
     /// # Errors
     /// When there are too many, or one of an unknown name.

@@ -13,7 +13,7 @@ use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
 
 use super::super::admin::problem::{Code, Problem};
@@ -106,9 +106,8 @@ async fn take(console: Arc<Console>, route: &'static Route, mut request: Request
     if route.verb == Verb::Post {
         reached.check(request.headers())?;
     }
-    let busy = || Problem::new(Code::Busy, "Too many pages are being made.").remedy("Try again.");
     let permits = if route.access == Access::Anybody { &console.open } else { &console.permits };
-    let permit = timeout(LONGEST_WAIT, permits.clone().acquire_owned()).await.map_err(|_| busy())?;
+    let permit = turn(permits).await?;
     let path = path_of(&mut request).await?;
     let session = cookies::session(request.headers());
     let peer = peer(&request);
@@ -122,20 +121,16 @@ async fn take(console: Arc<Console>, route: &'static Route, mut request: Request
         Some(proxies) => proxies.client(peer, &parts.headers),
         None => peer,
     });
+    // Whoever sends a form slowly keeps no one else from a page.
+    drop(permit);
     // A message takes memory, so one at a time is read.
     let large = match route.body {
-        Body::Message => Some(timeout(LONGEST_WAIT, console.large.clone().acquire_owned()).await.map_err(|_| busy())?),
+        Body::Message => Some(turn(&console.large).await?),
         Body::Small => None,
     };
     let form = form_of(&console, route, &parts.headers, body).await?;
     // What waits for Testmo takes no turn from what does not.
-    let permit = match route.reads_testmo {
-        true => {
-            drop(permit);
-            timeout(LONGEST_WAIT, console.slow.clone().acquire_owned()).await.map_err(|_| busy())?
-        }
-        false => permit,
-    };
+    let permit = turn(if route.reads_testmo { &console.slow } else { permits }).await?;
     let notice = cookies::notice(&parts.headers);
     let is_secure = reached.is_secure;
     let visit = Visit {
@@ -168,6 +163,13 @@ async fn take(console: Arc<Console>, route: &'static Route, mut request: Request
     let stopping = || Problem::new(Code::StoreUnavailable, "The worker is stopping.").remedy("Try again.");
     let answer = ended.unwrap_or_else(|| Err(stopping()))?;
     Ok(if notice.is_some() && is_read { answer.having_said(is_secure) } else { answer })
+}
+
+/// Waits for others before a request.
+async fn turn(permits: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Problem> {
+    let busy = || Problem::new(Code::Busy, "Too many pages are being made.").remedy("Try again.");
+    let permit = timeout(LONGEST_WAIT, permits.clone().acquire_owned()).await;
+    permit.map_err(|_| busy())?.map_err(|_| Problem::defect())
 }
 
 fn too_long(is_read: bool) -> Problem {

@@ -12,6 +12,7 @@ mod batches;
 mod candidates;
 mod cause;
 mod changes;
+mod compare;
 mod connection;
 mod connection_form;
 mod cookies;

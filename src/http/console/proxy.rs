@@ -27,17 +27,18 @@ pub(super) struct Proxies {
 }
 
 impl Proxies {
-    /// Returns the proxies that are configured; none if there are none, or their secret cannot be used.
+    /// Returns the proxies that are configured; none if there are none, or their secret cannot be used: nobody is then logged in by
+    /// a proxy.
     pub(super) fn of(admin: &config::Admin) -> Option<Self> {
         let file = admin.proxy_secret_file.as_ref().filter(|_| !admin.proxies.is_empty())?;
         let secret = match std::fs::read_to_string(file) {
             Ok(text) if text.trim().len() >= SHORTEST_SECRET => text,
             Ok(_) => {
-                tracing::error!(file = %file.display(), "the proxy's secret has to have at least {SHORTEST_SECRET} characters; nobody is logged in by a proxy");
+                tracing::error!(file = %file.display(), "the secret of the proxies is shorter than {SHORTEST_SECRET} characters");
                 return None;
             }
             Err(error) => {
-                tracing::error!(%error, file = %file.display(), "the proxy's secret cannot be read; nobody is logged in by a proxy");
+                tracing::error!(%error, file = %file.display(), "the secret of the proxies cannot be read");
                 return None;
             }
         };

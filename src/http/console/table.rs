@@ -2,7 +2,7 @@
 
 use super::route::{Access, Route, Scope, Verb};
 use super::{
-    audit, batch, batches, candidates, connection, discard, discarded, edit, entries, entry, failures, lanes,
+    audit, batch, batches, candidates, compare, connection, discard, discarded, edit, entries, entry, failures, lanes,
     link_page, log_in, mapping, replay, replays, search, set, start, tenant, tenant_links, tenants, tokens, undo,
 };
 use crate::app::actor::Role;
@@ -22,6 +22,7 @@ const TABLE: &[&[Route]] = &[
     replay::ROUTES,
     batches::ROUTES,
     batch::ROUTES,
+    compare::ROUTES,
     undo::ROUTES,
     search::ROUTES,
     tenants::ROUTES,

@@ -7,7 +7,7 @@ use testmo_courier::app::actor::Role;
 use super::browser::Browser;
 use crate::api::support::{Api, both};
 use crate::support::broker::Broker;
-use crate::support::stage::{LeftOver, Stage};
+use crate::support::stage::Stage;
 
 /// The pages that a person opens from the navigation.
 const PAGES: [&str; 10] = [
@@ -120,7 +120,7 @@ async fn every_page_is_whole_without_a_script_and_asks_nobody_else() {
         }
         assert!(whole < 60_000, "the first page has {whole} bytes in all");
         browser.get("/assets/other.css").is(404);
-        api.end().await.end_leaving(&[] as &[LeftOver]).await;
+        api.end().await.end().await;
     }
 }
 

@@ -15,8 +15,6 @@ const PART: &str = "a part of other use cases, and nothing that a person asks fo
 const OF_THE_API: &str = "it recognizes who sends a request to the API; the command line needs no token";
 const OF_THE_CONSOLE: &str = "people with a browser have sessions; the command line and programs need none";
 const OF_A_FORM: &str = "a form offers what can be chosen; elsewhere a wrong id is answered with the ids that exist";
-const SLOW: &str =
-    "it reads a whole project from Testmo, which takes longer than people wait for a page; pages name the command";
 const WATCHED: &str =
     "it is rare, and asks and answers step by step, which a terminal and a program show better; pages name the command";
 const LOCAL: &str =
@@ -50,7 +48,12 @@ pub(super) const TABLE: &[(&str, Offered, Offered, Offered)] = &[
     ("actor::require", Not(PART), Not(PART), Not(PART)),
     ("attention::attention", As(&["attention"]), As(&["getAttention"]), As(&["start"])),
     ("audit::list", As(&["audit"]), As(&["listAudit"]), As(&["audit", "tenant"])),
-    ("batches::compare::compare", As(&["batches compare"]), As(&["compareTenant", "compareBatch"]), Not(SLOW)),
+    (
+        "batches::compare::compare",
+        As(&["batches compare"]),
+        As(&["compareTenant", "compareBatch"]),
+        As(&["compareBatch"]),
+    ),
     ("batches::details::show", As(&["batches show"]), As(&["getBatch", "listBatchEvents"]), As(&["batch"])),
     ("batches::list::extent", As(&["batches list"]), Not(COUNTS), Not(COUNTS)),
     ("batches::list::list", As(&["batches list"]), Not(PAGES), Not(PAGES)),
