@@ -156,6 +156,9 @@ heading "All checks passed; everything keeps running"
 echo "RabbitMQ  $AMQP_URL"
 echo "Testmo    $simulator_url"
 echo "Metrics   http://$metrics/metrics"
+# So that every page of the console has something to do.
+courier shelf discard --reason not_json --because "an example" --yes --as demo >/dev/null 2>&1
+courier replay --reason case_refused --plan --as demo >/dev/null 2>&1
 token=$(courier tokens create demo --role admin --as demo 2>/dev/null | tail -n 1)
 echo "Console   http://$console"
 echo "          log in with $token"

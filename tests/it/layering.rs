@@ -73,8 +73,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
 /// The parts of the library that `cli` may name.
 const CLI_MAY_NAME: &[&str] = &["app", "config", "contract", "http", "telemetry", "worker"];
 
-/// The parts of the library that the API and the console may name, beside those of `http`.
-const API_MAY_NAME: &[&str] = &["app", "config", "guard"];
+/// The parts of the library that the API and the console may name; `http` is named by what they share.
+const API_MAY_NAME: &[&str] = &["app", "config", "guard", "http"];
 
 /// The parts of `worker` that each of its parts may name, from the lowest layer up. Every part may name [`LEAVES`]; a
 /// part without a row, such as `worker` itself and its supervisor, may name every part.

@@ -113,7 +113,7 @@ async fn create(visit: Visit) -> Result<Answer, Problem> {
     };
     let created = access::create(visit.store(), visit.actor()?, input).await?;
     let page = Once {
-        frame: visit.frame("/tokens", "A token was made", ""),
+        frame: visit.frame("/tokens", "A token was made", "testmo-courier tokens create NAME --role ROLE"),
         what: format!("The token {} has the role {}.", created.row.name, created.row.role.name()),
         secret: created.secret,
         open: None,
