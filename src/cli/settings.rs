@@ -1,5 +1,6 @@
 //! Writes the commented defaults with the values of a configuration in force.
 
+use std::path::Path;
 use std::time::Duration;
 
 use humantime_serde::re::humantime::format_duration;
@@ -78,6 +79,13 @@ fn value(config: &Config, name: &str) -> Option<String> {
         ("admin", "listen") => text(&admin.listen.map(|address| address.to_string()).unwrap_or_default()),
         ("admin", "public_url") => text(&admin.public_url),
         ("admin", "hosts") => json!(admin.hosts).to_string(),
+        ("admin", "frame_ancestors") => json!(admin.frame_ancestors).to_string(),
+        ("admin", "proxies") => json!(admin.proxies).to_string(),
+        ("admin", "proxy_secret_file") => text(
+            &admin.proxy_secret_file.as_deref().map(Path::display).map(|file| file.to_string()).unwrap_or_default(),
+        ),
+        ("admin", "proxy_user_header") => text(&admin.proxy_user_header),
+        ("admin", "proxy_role") => text(&admin.proxy_role),
         ("log", "format") => text(word(log.format)),
         ("log", "level") => text(&log.level),
         _ => return None,

@@ -46,3 +46,9 @@ async fn an_address_that_is_in_use_is_named_before_the_worker_starts() {
     let end = tokio::task::block_in_place(|| command.output().expect("the command"));
     super::End::from(end).is(2, &[&format!("cannot listen on {address}"), "admin.listen"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_console_alone_is_for_a_database_server() {
+    let folder = Folder::with_store();
+    folder.courier(&["console"]).is(2, &["the store is an SQLite file", "set admin.listen", "testmo-courier run"]);
+}

@@ -1,13 +1,17 @@
 //! Logs in and out, and checks what every page has around it.
 
 use std::collections::BTreeSet;
+use std::process::{Command, Stdio};
 
 use testmo_courier::app::actor::Role;
 
 use super::browser::Browser;
 use crate::api::support::{Api, both};
 use crate::support::broker::Broker;
+use crate::support::postgres::Postgres;
+use crate::support::process::{command, own_address};
 use crate::support::stage::Stage;
+use crate::support::waiting::until;
 
 /// The pages that a person opens from the navigation.
 const PAGES: [&str; 10] = [
@@ -148,5 +152,25 @@ async fn a_person_whom_an_allowed_proxy_has_logged_in_needs_no_token() {
     let token = api.token("viewer", Role::Viewer, None).await;
     let audit = api.get("/api/v1/audit?action=lane.pause", &token).is(200);
     assert_eq!(audit["items"][0]["actor"], "anna@example.com", "{audit}");
+    api.end().await.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_console_is_served_without_a_worker_on_a_database_server() {
+    let api = Api::of(Stage::on_postgres(Postgres::shared(), &["acme"], &[]).await).await;
+    let token = api.token("anna", Role::Viewer, None).await;
+    let address = own_address();
+    let mut program = command(&api.stage);
+    program.arg("console").env("COURIER_ADMIN__LISTEN", address.to_string());
+    program.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut console = program.spawn().expect("the program");
+    until(async || std::net::TcpStream::connect(address).is_ok()).await;
+    let mut browser = Browser::of(address);
+    browser.submit("/log-in", &[("token", &token)]).is(200).says("Nothing needs you.");
+    browser.get("/tenants/acme").is(200).says("class=\"light green\"");
+    let stopped = Command::new("kill").args(["-TERM", &console.id().to_string()]).status().expect("a signal");
+    assert!(stopped.success());
+    let end = tokio::task::block_in_place(|| console.wait().expect("an end"));
+    assert!(end.success(), "{end}");
     api.end().await.end().await;
 }

@@ -142,7 +142,7 @@ impl Drop for Process {
 
 /// Returns a free address for a worker. No other process uses its IP address, so no other server and no outgoing
 /// connection can take the port before the worker has it.
-fn own_address() -> SocketAddr {
+pub(crate) fn own_address() -> SocketAddr {
     static NUMBER: AtomicU8 = AtomicU8::new(1);
     let [.., high, low] = std::process::id().to_be_bytes();
     let ip = Ipv4Addr::new(127, NUMBER.fetch_add(1, Ordering::Relaxed).max(1), high, low);
