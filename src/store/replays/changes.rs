@@ -2,11 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
-
-use super::super::sql::{self, Bound, Columns, Dialect, Kind, Transaction};
+use super::super::sql::{self, Bound, Columns, Dialect, Transaction};
 use super::super::{Store, StoreError, audit};
-use super::lease::part;
 use super::{ReplayChange, ReplayId, ReplayState};
 use crate::batch::replay::Window;
 
@@ -68,29 +65,14 @@ async fn count_all(conn: &mut sqlx::AnyConnection, replay: ReplayId) -> Result<(
     Ok(())
 }
 
-/// Gives parts of the replay `$2` new windows. Each is found by its key: the sum keeps SQLite from reading all parts first.
-pub(in crate::store) fn windows_statement(dialect: Dialect) -> String {
-    format!(
-        "UPDATE replay_parts SET known = r.known_now, why = NULL FROM {} WHERE replay_parts.replay = $2 + r.part_no * 0 \
-         AND replay_parts.part = r.part_no",
-        dialect.rows(&[("part_no", Kind::Int), ("known_now", Kind::Text)])
-    )
-}
+/// Gives each part of the replay `$1` that is not finished the empty window `$2`. Parts of which nothing is known have it already.
+pub(in crate::store) const BEGIN_AGAIN: &str = "UPDATE replay_parts SET known = $2, why = NULL WHERE replay = $1 \
+    AND batches > counted + passed AND (known <> $2 OR why IS NOT NULL)";
 
-/// Gives each part of a replay an empty window, whose canary is sized by what the part has left.
+/// Forgets the outcomes of all parts of a replay. What a part has left sizes its canary when it is read.
 async fn begin_again(conn: &mut sqlx::AnyConnection, replay: ReplayId) -> Result<(), StoreError> {
-    let sql = "SELECT * FROM replay_parts WHERE replay = $1 AND batches > counted + passed ORDER BY part";
-    let mut windows: Vec<Value> = Vec::new();
-    for row in sql::fetch(conn, sql, vec![Bound::Int(replay.0)]).await? {
-        let part = part(&row)?;
-        let window = crate::batch::json_of(&Window::new(part.left()));
-        windows.push(json!({"part_no": part.part, "known_now": window}));
-    }
-    if windows.is_empty() {
-        return Ok(());
-    }
-    let bounds = vec![Bound::from(windows.as_slice()), Bound::Int(replay.0)];
-    sql::execute(conn, windows_statement(Dialect::of(conn)), bounds).await.map(drop)
+    let empty = crate::batch::json_of(&Window::default());
+    sql::execute(conn, BEGIN_AGAIN, vec![Bound::Int(replay.0), Bound::Text(empty)]).await.map(drop)
 }
 
 impl ReplayState {

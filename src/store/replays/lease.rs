@@ -12,6 +12,7 @@ use super::super::{Store, StoreError};
 use super::{PartProgress, ReplayId, RunningReplay};
 use crate::batch::TenantId;
 use crate::batch::cause::CauseId;
+use crate::batch::replay::Window;
 
 /// Leases up to `$4` running replays to `$1` until `$2`, at `$3`.
 pub(in crate::store) fn lease_statement(dialect: Dialect) -> String {
@@ -118,9 +119,9 @@ async fn parts_of(
     Ok(parts)
 }
 
-/// Reads a part of a replay.
+/// Reads a part of a replay. While nothing is known of it, its canary is sized by what it has left.
 pub(super) fn part(row: &AnyRow) -> Result<PartProgress, StoreError> {
-    Ok(PartProgress {
+    let mut part = PartProgress {
         part: row.whole("part")?,
         cause: row.maybe_int("cause")?.and_then(CauseId::from_number),
         account: row.maybe_text("account")?,
@@ -131,5 +132,9 @@ pub(super) fn part(row: &AnyRow) -> Result<PartProgress, StoreError> {
         passed: row.whole("passed")?,
         window: row.json("known")?,
         why: row.maybe_text("why")?,
-    })
+    };
+    if part.window == Window::default() {
+        part.window = Window::new(part.left());
+    }
+    Ok(part)
 }

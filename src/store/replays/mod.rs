@@ -24,7 +24,9 @@ use super::audit::AuditEntry;
 use super::shelf::{ShelfId, Shelved};
 
 #[cfg(test)]
-pub(super) use self::changes::windows_statement;
+pub(super) use self::changes::BEGIN_AGAIN;
+#[cfg(test)]
+pub(super) use self::items::{is_lost_statement, lost_statement};
 pub use self::list::{ItemFilter, ReplayItem, ReplayRow};
 pub use self::model::{
     EndedItem, ItemEnd, NewItem, NewPart, NewReplay, PartProgress, ReplayChange, ReplayState, ReplayStep,

@@ -96,9 +96,15 @@ async fn conditions_are_answered_by_the_index_that_is_read(f: SqlStore) {
     let tenants = || vec![Bound::Text(r#"[{"tenant":"acme"}]"#.into())];
     reads_by(&f, (waiting_statement(dialect), tenants()), "shelf_by_").await;
     reads_by(&f, (holders_statement(dialect), tenants()), "shelf_by_connection").await;
-    let windows = vec![Bound::Text(r#"[{"part_no":1,"known_now":"{}"}]"#.into()), Bound::Int(7)];
-    let by_key = if dialect.is_shared() { "replay_parts_pkey" } else { "PRIMARY KEY (replay=? AND part=?)" };
-    reads_by(&f, (replays::windows_statement(dialect), windows), by_key).await;
+    let by_key = if dialect.is_shared() { "replay_parts_pkey" } else { "PRIMARY KEY (replay=?)" };
+    let bounds = vec![Bound::Int(7), Bound::Text("{}".into())];
+    reads_by(&f, (replays::BEGIN_AGAIN.to_owned(), bounds), by_key).await;
+    for (sql, bounds) in [
+        (replays::is_lost_statement(dialect), vec![Bound::Int(7)]),
+        (replays::lost_statement(dialect), vec![Bound::Int(7), Bound::Int(50), Bound::Int(9)]),
+    ] {
+        reads_by(&f, (sql, bounds), "replay_items_started").await;
+    }
 }
 
 async fn an_entry_is_found_by_the_id_of_its_message(f: SqlStore) {
