@@ -39,9 +39,12 @@ const POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// What was measured beside a replay.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(super) struct Beside {
-    /// From publish to delivered, in milliseconds, of each run with a replay and questions.
-    pub(super) p99_with: Vec<f64>,
-    pub(super) p99_without: Vec<f64>,
+    /// From publish to delivered, in milliseconds, of each run in which nothing else happens.
+    pub(super) p99_alone: Vec<f64>,
+    /// The same while somebody asks.
+    pub(super) p99_asking: Vec<f64>,
+    /// The same while somebody asks and a replay runs.
+    pub(super) p99_replaying: Vec<f64>,
     /// Batches of quiet tenants that were not delivered in time.
     pub(super) late: usize,
     /// How many rounds of questions were answered meanwhile.
@@ -78,7 +81,7 @@ pub(super) async fn plan_by_command(
     Ok((seconds, usage.peak_memory, newest.first().context("a plan")?.id))
 }
 
-/// Carries out a replay in turns: with questions and with nothing at all, while quiet tenants publish.
+/// Carries out a replay in turns, while quiet tenants publish: with nothing else, with questions, and with both.
 pub(super) async fn measure(
     bench: &mut Bench<'_>,
     stage: &mut Stage,
@@ -98,22 +101,29 @@ pub(super) async fn measure(
     say(&stage.bus, &listener, &quiet, numbers(QUIET * 4)).await?;
     for run in 1..=bench.limits.runs() {
         let delays = say(&stage.bus, &listener, &quiet, numbers(PUBLISHED)).await?;
-        let without = beside.note(&delays);
-        beside.p99_without.push(without);
+        let alone = beside.note(&delays);
+        beside.p99_alone.push(alone);
+        let delays = tokio::select! {
+            delays = say(&stage.bus, &listener, &quiet, numbers(PUBLISHED)) => delays?,
+            asked = ask(store, &mut beside.rounds) => anyhow::bail!("asking ended: {asked:?}"),
+        };
+        let asking = beside.note(&delays);
+        beside.p99_asking.push(asking);
         replays::act(store, &anna(), replay, action, None).await?;
         action = ReplayAction::Resume;
         let delays = tokio::select! {
             delays = say(&stage.bus, &listener, &quiet, numbers(PUBLISHED)) => delays?,
             asked = ask(store, &mut beside.rounds) => anyhow::bail!("asking ended: {asked:?}"),
         };
-        let with = beside.note(&delays);
-        beside.p99_with.push(with);
+        let replaying = beside.note(&delays);
+        beside.p99_replaying.push(replaying);
         let left = pause(store, replay).await?;
         stage.check()?;
         progress(&format!(
-            "run {run}: p99 {} with and {} without; {} batches left",
-            milliseconds(with),
-            milliseconds(without),
+            "run {run}: p99 {} alone, {} with questions, {} with a replay as well; {} batches left",
+            milliseconds(alone),
+            milliseconds(asking),
+            milliseconds(replaying),
             count(left as f64)
         ));
         beside.replayed = left;
