@@ -12,7 +12,7 @@ use super::sql::Dialect;
 /// One migration: its version, what it does, and its script.
 type Step = (i64, &'static str, &'static str);
 
-const SQLITE: [Step; 34] = [
+const SQLITE: [Step; 35] = [
     (1, "tables", include_str!("migrations/sqlite/01_tables.sql")),
     (2, "pruning", include_str!("migrations/sqlite/02_pruning.sql")),
     (3, "account_throttle", include_str!("migrations/sqlite/03_account_throttle.sql")),
@@ -46,10 +46,11 @@ const SQLITE: [Step; 34] = [
     (36, "generations", include_str!("migrations/sqlite/36_generations.sql")),
     (37, "undos", include_str!("migrations/sqlite/37_undos.sql")),
     (38, "replacements", include_str!("migrations/sqlite/38_replacements.sql")),
+    (39, "wide_pushes", include_str!("migrations/sqlite/39_wide_pushes.sql")),
     (40, "sessions", include_str!("migrations/sqlite/40_sessions.sql")),
 ];
 
-const POSTGRES: [Step; 33] = [
+const POSTGRES: [Step; 34] = [
     (1, "tables", include_str!("migrations/postgres/01_tables.sql")),
     (2, "pruning", include_str!("migrations/postgres/02_pruning.sql")),
     (3, "account_throttle", include_str!("migrations/postgres/03_account_throttle.sql")),
@@ -82,6 +83,7 @@ const POSTGRES: [Step; 33] = [
     (36, "generations", include_str!("migrations/postgres/36_generations.sql")),
     (37, "undos", include_str!("migrations/postgres/37_undos.sql")),
     (38, "replacements", include_str!("migrations/postgres/38_replacements.sql")),
+    (39, "wide_pushes", include_str!("migrations/postgres/39_wide_pushes.sql")),
     (40, "sessions", include_str!("migrations/postgres/40_sessions.sql")),
 ];
 

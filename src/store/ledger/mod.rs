@@ -116,12 +116,8 @@ impl LedgerStore for Store {
     async fn held_ids(&self, account: &str, ids: &[u64]) -> Result<HashSet<u64>, StoreError> {
         let (Some(low), Some(high)) = (ids.iter().min(), ids.iter().max()) else { return Ok(HashSet::new()) };
         let mut conn = self.reading().await?;
-        let sql = "SELECT DISTINCT b.* FROM pushes p \
-                   JOIN push_parts pp ON pp.push_id = p.push_id \
-                   JOIN batches b ON b.tenant_id = pp.tenant_id AND b.batch_id = pp.batch_id \
-                   WHERE p.account = $1 AND p.last_id >= $2 AND p.first_id <= $3";
         let bounds = vec![Bound::Text(account.into()), Bound::Int(signed(*low)), Bound::Int(signed(*high))];
-        let rows = sql::fetch(&mut conn, sql, bounds).await?;
+        let rows = sql::fetch(&mut conn, HOLDERS, bounds).await?;
         let mut held = HashSet::new();
         for row in &rows {
             held.extend(self.unreadable.noted(stored(row))?.record.arrived_at(account).map(|(_, id)| id));
@@ -227,6 +223,14 @@ impl Store {
         self.unreadable.skip(rows.iter().map(stored))
     }
 }
+
+/// Reads the batches whose pushes in the account `$1` gave ids between `$2` and `$3`, or around them. A push has up to a hundred
+/// cases, and other requests get ids in between; those whose ids are further apart have an index of their own.
+pub(super) const HOLDERS: &str = "SELECT b.* FROM batches b JOIN (SELECT DISTINCT pp.tenant_id, pp.batch_id FROM (\
+    SELECT push_id FROM pushes WHERE account = $1 AND last_id >= $2 AND last_id <= $3 + 500 AND first_id <= $3 \
+    UNION ALL SELECT push_id FROM pushes WHERE account = $1 AND last_id - first_id > 500 AND last_id >= $2 AND first_id <= $3) near \
+    JOIN push_parts pp ON pp.push_id = near.push_id) holders \
+    ON b.tenant_id = holders.tenant_id AND b.batch_id = holders.batch_id";
 
 fn signed(id: u64) -> i64 {
     i64::try_from(id).unwrap_or(i64::MAX)

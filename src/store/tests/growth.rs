@@ -84,8 +84,13 @@ pub(super) async fn fill(f: &SqlStore, rows: i64) {
         "{numbers} INSERT INTO batch_history (tenant_id, batch_id, place, kind, reason, first_at, last_at, times) \
          SELECT 'acme', 'old' || i, 1, 'retried', 'server_error', i, i, 1 FROM n"
     );
+    let pushes = format!(
+        "{numbers} INSERT INTO pushes (push_id, account, tenant_id, connection, project_id, folder_id, cases, holder, claimed_at, \
+         ended_at, first_id, last_id, batches) SELECT 'p' || i, 'https://acme.testmo.net', 'acme', 'v1', 1, 2, 5, 'w', i, i, i * 5, \
+         i * 5 + 4, '[]' FROM n"
+    );
     let mut conn = f.store.writing().await.unwrap();
-    for sql in [shelf, batches, outbox, history] {
+    for sql in [shelf, batches, outbox, history, pushes] {
         sql::execute(&mut conn, sql, vec![]).await.unwrap();
     }
 }
@@ -116,6 +121,10 @@ async fn starts_polls_and_lists_read_by_an_index(f: SqlStore) {
         (prune::examine_events(dialect), place(), "outbox_by_age"),
         (history::examine_history(dialect), place(), "batch_history_by_time"),
     ];
+    for index in ["pushes_by_ids", "pushes_wide"] {
+        let ids = vec![text("https://acme.testmo.net"), int(700), int(710)];
+        statements.push((ledger::HOLDERS.to_owned(), ids, index));
+    }
     let by_place = if dialect.is_shared() { "batch_history_pkey" } else { "PRIMARY KEY (tenant_id=? AND batch_id=?" };
     statements.push((history::ENTRIES.to_owned(), vec![text("acme"), text("old7")], by_place));
     let keys = text(r#"[{"tenant":"acme","batch":"old7"}]"#);

@@ -12,6 +12,7 @@ cases! {
     ($) ids_cases in ids:
     the_last_push_of_a_batch_is_found_by_account,
     rows_of_a_push_are_held_in_any_order_in_which_its_batches_are_found,
+    ids_of_a_push_are_held_however_far_apart_they_are,
     a_claim_stores_the_highest_known_id_while_no_outcome_is_unknown,
     where_ids_do_not_ascend_a_claim_stores_no_floor,
 }
@@ -62,6 +63,26 @@ async fn rows_of_a_push_are_held_in_any_order_in_which_its_batches_are_found(f: 
     for id in &held {
         assert_eq!(f.store().held_ids("https://acme.testmo.net", &[*id]).await.unwrap(), [*id].into());
     }
+}
+
+async fn ids_of_a_push_are_held_however_far_apart_they_are(f: &dyn Subject) {
+    f.store().set_connection(&connection("v1", true)).await.unwrap();
+    for (push, ids) in [("p1", [10, 5_000]), ("p2", [600, 601]), ("p3", [5_400, 5_900])] {
+        let claim = claim_of(push, &fresh(push));
+        let mut record = claim.batches[0].record.clone();
+        assert!(granted(&f.store().claim(claim).await.unwrap()));
+        record.created(&[(0, ids[0]), (1, ids[1])]);
+        let ended =
+            Some(PushEnded { push: push.into(), answer: "2xx".into(), detail: None, ids: Some((ids[0], ids[1])) });
+        let batch = Some(RecordUpdate { record, from_epoch: 1 });
+        assert!(f.store().commit(Commit { batch, ended, ..Commit::default() }.into()).await.unwrap().is_done());
+    }
+    let held = async |ids: &[u64]| f.store().held_ids("https://acme.testmo.net", ids).await.unwrap();
+    for id in [10, 600, 601, 5_000, 5_400, 5_900] {
+        assert_eq!(held(&[id]).await, [id].into(), "{id}");
+    }
+    assert_eq!(held(&[1, 11, 602, 4_999, 5_401]).await, [].into());
+    assert_eq!(held(&[9, 601, 5_900, 9_999]).await, [601, 5_900].into());
 }
 
 /// Stores a push of another batch that created rows up to an id.
