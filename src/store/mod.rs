@@ -70,7 +70,7 @@ pub use self::prune::{HeldBack, PruneCounts, PruneRound, RetentionStore};
 pub use self::replays::ReplayStore;
 pub use self::search::SearchStore;
 pub use self::shelf::ShelfStore;
-pub use self::storage::Storage;
+pub use self::storage::{Storage, UndoStorage};
 pub use self::unbound::UnboundStore;
 pub use self::unreadable::UnreadableRow;
 pub use self::written::WrittenStore;

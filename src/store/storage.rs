@@ -1,4 +1,4 @@
-//! Combines what a worker needs from its store; simulations and benchmarks implement it, too.
+//! Combines what a worker, and what an undo, needs from its store; simulations and benchmarks implement it, too.
 
 use super::accounts::AccountStore;
 use super::connections::ConnectionStore;
@@ -12,6 +12,7 @@ use super::replays::ReplayStore;
 use super::search::SearchStore;
 use super::shelf::ShelfStore;
 use super::unbound::UnboundStore;
+use super::undos::UndoStore;
 use super::written::WrittenStore;
 
 /// A store as a worker sees it. Each call is atomic.
@@ -48,3 +49,8 @@ impl<T> Storage for T where
         + SearchStore
 {
 }
+
+/// A store as an undo sees it.
+pub trait UndoStorage: StoreHealth + LedgerStore + WrittenStore + ConnectionStore + UndoStore {}
+
+impl<T> UndoStorage for T where T: StoreHealth + LedgerStore + WrittenStore + ConnectionStore + UndoStore {}

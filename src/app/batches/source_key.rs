@@ -4,15 +4,19 @@ use serde::Deserialize;
 
 use crate::batch::BatchKey;
 use crate::batch::message::Source;
-use crate::store::{Store, StoreError};
+use crate::store::StoreError;
+use crate::store::undos::UndoStore;
 
 /// Returns the key of a batch's source; `None` if no event is kept that has it.
-pub(in crate::app) async fn source_key(store: &Store, key: &BatchKey) -> Result<Option<String>, StoreError> {
+pub(in crate::app) async fn source_key<S: UndoStore + ?Sized>(
+    store: &S,
+    key: &BatchKey,
+) -> Result<Option<String>, StoreError> {
     Ok(source_of(store, key).await?.key)
 }
 
 /// Returns the source of a batch; an empty one if no event is kept that has it.
-pub(in crate::app) async fn source_of(store: &Store, key: &BatchKey) -> Result<Source, StoreError> {
+pub(in crate::app) async fn source_of<S: UndoStore + ?Sized>(store: &S, key: &BatchKey) -> Result<Source, StoreError> {
     #[derive(Deserialize)]
     struct Event {
         data: Data,
@@ -28,10 +32,9 @@ pub(in crate::app) async fn source_of(store: &Store, key: &BatchKey) -> Result<S
         link: Option<String>,
         generator: Option<String>,
     }
-    let events = store.history(key).await?.events;
     let of = |body: &str| {
         let Stored { key, title, link, generator } = serde_json::from_str::<Event>(body).ok()?.data.source?;
         Some(Source { key, title, link, generator })
     };
-    Ok(events.iter().find_map(|event| of(&event.body)).unwrap_or_default())
+    Ok(store.event_bodies(key).await?.iter().find_map(|body| of(body)).unwrap_or_default())
 }

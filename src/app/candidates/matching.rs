@@ -81,11 +81,11 @@ fn listed(ids: &[u64]) -> String {
 pub(super) fn candidates(
     record: &BatchRecord,
     missing: &[MissingCase],
-    batch_tag: &str,
+    (account, batch_tag): (&str, &str),
     held: &HashSet<u64>,
     rows: &[Row],
 ) -> Vec<Candidate> {
-    let known: HashSet<u64> = record.known_ids().chain(record.known_duplicates()).collect();
+    let known: HashSet<u64> = record.known_ids_at(account).chain(record.known_duplicates_at(account)).collect();
     let mut found: Vec<Candidate> = Vec::new();
     for row in rows.iter().filter(|row| !held.contains(&row.id) && !known.contains(&row.id)) {
         let has_batch_tag = row.tags.iter().any(|tag| tag == batch_tag);
@@ -156,6 +156,7 @@ pub(super) fn meaning(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch::ledger::Target;
 
     fn record() -> BatchRecord {
         let keys = ["#1", "X", "#3"].map(str::to_owned);
@@ -163,7 +164,8 @@ mod tests {
         record.cases[0].state = CaseState::Created(10);
         record.cases[1].state = CaseState::Lost;
         record.cases[2].state = CaseState::Lost;
-        BatchRecord { floor: Some(9), ..record }
+        let target = Target { account: "https://acme.testmo.net".into(), project: 1, folder: 2 };
+        BatchRecord { floor: Some(9), targets: vec![target], ..record }
     }
 
     fn missing() -> Vec<MissingCase> {
@@ -187,7 +189,7 @@ mod tests {
             row(8, "b", "other"),
             row(16, "c", "t"),
         ];
-        candidates(&record(), &missing(), "t", &HashSet::from([16]), &rows)
+        candidates(&record(), &missing(), ("https://acme.testmo.net", "t"), &HashSet::from([16]), &rows)
     }
 
     #[test]

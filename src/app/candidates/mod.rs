@@ -149,7 +149,7 @@ pub async fn find(context: &AppContext, id: ShelfId) -> Result<Found, Candidates
     let rows = read_rows(context, &connection, &stored, &targets, &batch_tag(&batch.key)).await?;
     let ids: Vec<u64> = rows.iter().map(|row| row.id).collect();
     let held = store.held_ids(&connection.origin, &ids).await?;
-    let candidates = candidates(&stored.record, &missing, &batch_tag(&batch.key), &held, &rows);
+    let candidates = candidates(&stored.record, &missing, (&target.account, &batch_tag(&batch.key)), &held, &rows);
     Ok(Found { entry: PlannedEntry::of(&row), missing, candidates, row, batch, stored, connection, target })
 }
 

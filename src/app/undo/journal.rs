@@ -8,14 +8,14 @@ use crate::batch::event;
 use crate::batch::ledger::{BatchRecord, BatchState};
 use crate::batch::undo::{ItemKind, ItemMemory, ItemState, Undo, UndoItem, UndoKind};
 use crate::batch::written::{CaseIdentity, WrittenCase};
+use crate::store::UndoStorage;
 use crate::store::audit::AuditEntry;
 use crate::store::ledger::{Commit, RecordUpdate};
 use crate::store::undos::{UndoBegin, UndoStep};
-use crate::store::{LedgerStore, Store, StoreHealth};
 
 /// What is stored of an undo, and what it has come to since.
 pub(super) struct Journal<'a> {
-    store: &'a Store,
+    store: &'a dyn UndoStorage,
     subject: &'a Subject,
     record: BatchRecord,
     /// The epoch that the next step starts from.
@@ -40,7 +40,7 @@ impl<'a> Journal<'a> {
     /// # Errors
     /// When the batch was changed meanwhile, or the store does not answer.
     pub(super) async fn begin(
-        store: &'a Store,
+        store: &'a dyn UndoStorage,
         subject: &'a Subject,
         undo: Undo,
         (lease, entry): (Duration, AuditEntry),
@@ -59,7 +59,7 @@ impl<'a> Journal<'a> {
     }
 
     /// Goes on with an undo that was begun before.
-    pub(super) fn go_on(store: &'a Store, subject: &'a Subject, undo: Undo) -> Self {
+    pub(super) fn go_on(store: &'a dyn UndoStorage, subject: &'a Subject, undo: Undo) -> Self {
         let record = subject.record().clone();
         Self { store, subject, epoch: record.epoch, record, stored: undo.items.clone(), undo }
     }

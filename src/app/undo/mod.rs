@@ -11,6 +11,7 @@ mod run;
 mod sources;
 mod subject;
 mod sweep;
+mod tools;
 
 use serde_json::json;
 
@@ -22,7 +23,7 @@ pub use self::plan::{Plan, plan};
 pub use self::run::Interrupted;
 use self::run::{Pacing, Run};
 use self::sources::Sources;
-use crate::app::AppContext;
+pub use self::tools::Tools;
 use crate::app::actor::{Actor, Role, require};
 use crate::app::batches::source_key::source_of;
 use crate::batch::undo::ItemState;
@@ -47,12 +48,12 @@ pub struct Outcome {
 ///
 /// # Errors
 /// When the person may not, the batch was changed since the plan was made, Testmo cannot be read, or the store does not answer.
-pub async fn carry_out(context: &AppContext, plan: Plan, actor: &Actor, because: &str) -> Result<Outcome, UndoError> {
+pub async fn carry_out(tools: &Tools<'_>, plan: Plan, actor: &Actor, because: &str) -> Result<Outcome, UndoError> {
     require(actor, if plan.undo.how.deletes { Role::Admin } else { Role::Operator })?;
     if because.trim().is_empty() {
         return Err(UndoError::NoReason);
     }
-    let (store, pacing) = (&context.store, Pacing::of(&context.config.testmo));
+    let (store, pacing) = (tools.store, Pacing::of(tools.config));
     let sources = match plan.undo.kind {
         UndoKind::Undo | UndoKind::Restore if !plan.subject.sources.is_empty() => {
             let claimed = Sources::of(store, plan.subject.sources.clone(), &plan.key).await?;
@@ -61,7 +62,7 @@ pub async fn carry_out(context: &AppContext, plan: Plan, actor: &Actor, because:
         UndoKind::Undo | UndoKind::Restore | UndoKind::Duplicates => None,
     };
     let entry = audit(&plan, actor).because(Some(because));
-    let Plan { key, forecast, is_begun, mut subject, mut undo, base, client } = plan;
+    let Plan { key, forecast, is_begun, mut subject, mut undo, base } = plan;
     // A later batch may have written cases since the plan was made.
     subject.remember_again(store).await?;
     for (item, planned) in undo.items.iter_mut().zip(&forecast.items).filter(|_| !is_begun) {
@@ -69,7 +70,7 @@ pub async fn carry_out(context: &AppContext, plan: Plan, actor: &Actor, because:
             item.state = planned.state.clone();
         }
     }
-    let mut run = Run::new(&subject, caller(context, &subject, &client, &undo), base.as_ref(), pacing).with(sources);
+    let mut run = Run::new(&subject, caller(tools, &subject, &undo), base.as_ref(), pacing).with(sources);
     let mut journal = match is_begun {
         true => Journal::go_on(store, &subject, undo),
         false => Journal::begin(store, &subject, undo, (pacing.lease, entry)).await?,
@@ -78,7 +79,7 @@ pub async fn carry_out(context: &AppContext, plan: Plan, actor: &Actor, because:
     if interrupted.is_some() {
         return Ok(Outcome { undo: journal.undo, empty_folders: Vec::new(), interrupted });
     }
-    let mut caller = caller(context, &subject, &client, &journal.undo);
+    let mut caller = caller(tools, &subject, &journal.undo);
     let empty = empty_folders(&mut caller, &subject, &journal.undo).await;
     let ids: Vec<u64> = empty.iter().map(|(id, _)| *id).collect();
     journal.end(&ids, &source_of(store, &key).await?).await?;

@@ -6,12 +6,12 @@ use super::caller::Caller;
 use super::error::UndoError;
 use super::run::{Pacing, Run};
 use super::subject::{Subject, reversed_items};
-use crate::app::AppContext;
+use super::tools::Tools;
 use crate::app::case_pages::{CasePages, PATIENCE};
 use crate::batch::ledger::BatchState;
 use crate::batch::undo::{ItemKind, ItemState, Left, Undo, UndoItem, UndoKind, duplicates_of, rows_of};
 use crate::batch::{BatchKey, event};
-use crate::testmo::{Client, Shows};
+use crate::testmo::Shows;
 
 /// What is to be taken back of a batch.
 #[derive(Debug)]
@@ -27,16 +27,15 @@ pub struct Plan {
     pub(super) undo: Undo,
     /// What an undo did that is taken back.
     pub(super) base: Option<Undo>,
-    pub(super) client: Client,
 }
 
 /// Plans what is taken back. Each request needs a permit, as every request does.
 ///
 /// # Errors
 /// When there is nothing to take back, Testmo cannot be read, or the store does not answer.
-pub async fn plan(context: &AppContext, key: &BatchKey, kind: UndoKind, deletes: bool) -> Result<Plan, UndoError> {
-    let subject = Subject::read(context, key).await?;
-    let undos = context.store.undos(key).await?;
+pub async fn plan(tools: &Tools<'_>, key: &BatchKey, kind: UndoKind, deletes: bool) -> Result<Plan, UndoError> {
+    let subject = Subject::read(tools, key).await?;
+    let undos = tools.store.undos(key).await?;
     let begun = undos.first().filter(|undo| !undo.is_done);
     if let Some(begun) = begun.filter(|begun| begun.kind != kind) {
         return Err(UndoError::Begun { begun: command(begun.kind), key: key.clone() });
@@ -45,31 +44,30 @@ pub async fn plan(context: &AppContext, key: &BatchKey, kind: UndoKind, deletes:
         under_way(&subject)?;
     }
     let base = match kind {
-        UndoKind::Restore => Some(base(context, &subject, &undos).await?),
+        UndoKind::Restore => Some(base(tools, &subject, &undos).await?),
         UndoKind::Undo | UndoKind::Duplicates => None,
     };
     let undo = match begun {
-        Some(begun) => Undo { items: context.store.undo_items(key, begun.number).await?, ..begun.clone() },
+        Some(begun) => Undo { items: tools.store.undo_items(key, begun.number).await?, ..begun.clone() },
         None => fresh(&subject, kind, deletes, base.as_ref())?,
     };
-    let client = context.client()?;
     let mut forecast = undo.clone();
     let others = originals(&subject, &undo);
-    let caller = caller(context, &subject, &client, &undo);
-    let pacing = Pacing::of(&context.config.testmo);
+    let caller = caller(tools, &subject, &undo);
+    let pacing = Pacing::of(tools.config);
     let seen = Run::new(&subject, caller, base.as_ref(), pacing).forecast(&mut forecast, &others).await?;
     if kind == UndoKind::Duplicates {
         keep_only_rows(&subject, &mut forecast, &seen);
     }
-    Ok(Plan { key: key.clone(), forecast, is_begun: begun.is_some(), subject, undo, base, client })
+    Ok(Plan { key: key.clone(), forecast, is_begun: begun.is_some(), subject, undo, base })
 }
 
 /// Returns the sender of the requests of an undo.
-pub(super) fn caller<'a>(context: &'a AppContext, subject: &'a Subject, client: &'a Client, undo: &Undo) -> Caller<'a> {
-    let permits = context.tenants.permits(&subject.connection.origin, PATIENCE).of_tenant(&subject.key.tenant);
+pub(super) fn caller<'a>(tools: &Tools<'a>, subject: &'a Subject, undo: &Undo) -> Caller<'a> {
+    let permits = tools.tenants.permits(&subject.connection.origin, PATIENCE).of_tenant(&subject.key.tenant);
     let project = subject.connection.project;
     let tenant = &subject.key.tenant;
-    let pages = CasePages { client, access: &subject.access, project, tenant, permits };
+    let pages = CasePages { client: tools.client, access: &subject.access, project, tenant, permits };
     Caller { pages, shows: if undo.how.deletes { Shows::Uses } else { Shows::Fields } }
 }
 
@@ -110,11 +108,11 @@ fn fresh(subject: &Subject, kind: UndoKind, deletes: bool, base: Option<&Undo>) 
 }
 
 /// Returns the undo that can be taken back: the last one of a batch that is undone.
-async fn base(context: &AppContext, subject: &Subject, undos: &[Undo]) -> Result<Undo, UndoError> {
+async fn base(tools: &Tools<'_>, subject: &Subject, undos: &[Undo]) -> Result<Undo, UndoError> {
     let last = undos.iter().find(|undo| undo.kind == UndoKind::Undo && undo.is_done);
     let last = last.filter(|_| subject.record().state == BatchState::Undone);
     let last = last.ok_or_else(|| UndoError::Nothing(subject.key.clone()))?;
-    Ok(Undo { items: context.store.undo_items(&subject.key, last.number).await?, ..last.clone() })
+    Ok(Undo { items: tools.store.undo_items(&subject.key, last.number).await?, ..last.clone() })
 }
 
 /// Returns the ids of the rows that open duplicates are duplicates of.
@@ -146,10 +144,14 @@ fn command(kind: UndoKind) -> &'static str {
 }
 
 impl Plan {
-    /// Returns whether anything would be changed in Testmo, or is still to be brought to its end.
+    /// Returns whether anything would be changed in Testmo, or is still to be brought to its end. What people have touched stays,
+    /// and nothing else: such a batch is taken back as well, since those before it cannot be while it counts.
     pub fn changes_anything(&self) -> bool {
+        let items = &self.forecast.items;
         let is_changed = |item: &UndoItem| item.done().is_some() || item.again.is_some();
-        self.is_begun || self.forecast.items.is_empty() || self.forecast.items.iter().any(is_changed)
+        let is_of_people = |item: &UndoItem| item.left().is_some_and(Left::is_final);
+        let is_undo = self.undo.kind == UndoKind::Undo;
+        self.is_begun || items.iter().any(is_changed) || (is_undo && items.iter().all(is_of_people))
     }
 
     /// Returns what people call the case of a row.

@@ -180,7 +180,8 @@ impl Run<'_> {
     fn held(&self, undo: &Undo) -> HashSet<u64> {
         let record = self.subject.record();
         let of_items = undo.items.iter().flat_map(|item| [item.id, item.new_id.unwrap_or(item.id)]);
-        record.known_ids().chain(record.known_duplicates()).chain(of_items).collect()
+        let account = self.subject.connection.origin.as_str();
+        record.known_ids_at(account).chain(record.known_duplicates_at(account)).chain(of_items).collect()
     }
 }
 

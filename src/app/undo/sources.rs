@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use crate::batch::BatchKey;
 use crate::batch::written::SourceId;
 use crate::store::written::{SourceClaim, SourceOutcome};
-use crate::store::{Store, StoreError, WrittenStore};
+use crate::store::{StoreError, UndoStorage};
 
 /// The sources of the cases of a batch, which the batch had when what is remembered of them was read.
 #[derive(Clone, Debug)]
 pub(super) struct Sources<'a> {
-    store: &'a Store,
+    store: &'a dyn UndoStorage,
     ids: BTreeSet<SourceId>,
     batch: BatchKey,
     /// When the cases of the latest generation that was written were generated.
@@ -23,7 +23,7 @@ impl<'a> Sources<'a> {
     /// # Errors
     /// When the store does not answer.
     pub(super) async fn of(
-        store: &'a Store,
+        store: &'a dyn UndoStorage,
         ids: BTreeSet<SourceId>,
         batch: &BatchKey,
     ) -> Result<Result<Self, BatchKey>, StoreError> {

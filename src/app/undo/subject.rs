@@ -1,21 +1,22 @@
 //! Reads what is known of a batch that is taken back: its record, its connection, and what is remembered of its cases.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::error::UndoError;
-use crate::app::AppContext;
+use super::tools::Tools;
 use crate::app::batches::source_key::source_key;
-use crate::app::connections::connection;
+use crate::app::connections::ConnectionError;
 use crate::batch::ledger::{BatchRecord, BatchState, CaseRecord, DropChange, Target};
 use crate::batch::undo::{
     CreatedRow, Decision, Former, How, Intent, ItemKind, ItemMemory, ItemState, Left, Memory, ReversedRow, Times, Undo,
     UndoItem, UndoKind, UpdatedRow, created, reverse, updated,
 };
 use crate::batch::written::{BatchMark, CaseIdentity, SourceId, WrittenCase, identities_of};
-use crate::batch::{BatchKey, batch_tag};
+use crate::batch::{BatchId, BatchKey, batch_tag};
+use crate::store::UndoStorage;
 use crate::store::connections::ConnectionRow;
 use crate::store::ledger::StoredBatch;
-use crate::store::{LedgerStore, Store, WrittenStore};
+use crate::store::written::Remembered;
 use crate::testmo::{Access, ShownCase};
 
 /// How many remembered cases of a source are read at once.
@@ -41,6 +42,8 @@ pub(super) struct Subject {
     dropped: HashMap<u64, Vec<WrittenCase>>,
     /// The ids of cases that the latest generation of the sources has, too, if that is a later one.
     later: HashSet<u64>,
+    /// The batches that wrote cases of it and are taken back: what is left of them is that of this batch again.
+    undone: BTreeSet<BatchMark>,
     tag: String,
     mark: BatchMark,
 }
@@ -50,19 +53,21 @@ impl Subject {
     ///
     /// # Errors
     /// When the batch, its cases or the connection are not known.
-    pub(super) async fn read(context: &AppContext, key: &BatchKey) -> Result<Self, UndoError> {
-        let store = &context.store;
+    pub(super) async fn read(tools: &Tools<'_>, key: &BatchKey) -> Result<Self, UndoError> {
+        let store = tools.store;
         let (stored, read_at) = store.batch_at(key).await?;
         let stored = stored.ok_or_else(|| UndoError::NoBatch(key.clone()))?;
         if stored.record.cases.is_empty() {
             return Err(UndoError::Pruned(key.clone()));
         }
-        let connection = connection(store, &key.tenant).await?;
+        let Some(connection) = store.connection(&key.tenant).await? else {
+            return Err(ConnectionError::NoConnection { tenant: key.tenant.clone(), meant: None }.into());
+        };
         if !connection.is_verified() {
             let why = "it is not verified".to_owned();
             return Err(UndoError::NoAccess { tenant: key.tenant.clone(), why });
         }
-        let access = context.tenants.access(&connection);
+        let access = tools.tenants.access(&connection);
         let access = access.map_err(|(_, why)| UndoError::NoAccess { tenant: key.tenant.clone(), why })?;
         let former = store.former_values(key).await?;
         let source_key = source_key(store, key).await?;
@@ -84,6 +89,7 @@ impl Subject {
             remembered,
             dropped,
             later: HashSet::new(),
+            undone: BTreeSet::new(),
             tag,
             mark,
         };
@@ -95,9 +101,10 @@ impl Subject {
     ///
     /// # Errors
     /// When the store does not answer.
-    pub(super) async fn remember_again(&mut self, store: &Store) -> Result<(), UndoError> {
+    pub(super) async fn remember_again(&mut self, store: &dyn UndoStorage) -> Result<(), UndoError> {
         let wanted: Vec<CaseIdentity> = self.identities.iter().map(|(identity, _)| *identity).collect();
         let remembered = store.written(&self.key.tenant, &wanted).await?;
+        self.undone = self.read_undone(store, &remembered).await?;
         let mut remembered: HashMap<CaseIdentity, WrittenCase> =
             remembered.into_iter().map(|known| (known.case.identity, known.case)).collect();
         self.remembered.clear();
@@ -109,10 +116,29 @@ impl Subject {
         Ok(())
     }
 
+    /// Reads which of the other batches that wrote cases of it are taken back.
+    async fn read_undone(
+        &self,
+        store: &dyn UndoStorage,
+        remembered: &[Remembered],
+    ) -> Result<BTreeSet<BatchMark>, UndoError> {
+        let others = remembered.iter().filter(|known| known.case.batch != self.mark);
+        let others: BTreeMap<BatchMark, &BatchId> =
+            others.filter_map(|known| Some((known.case.batch, known.batch.as_ref()?))).collect();
+        let mut undone = BTreeSet::new();
+        for (mark, batch) in others {
+            let key = BatchKey::new(self.key.tenant.clone(), batch.clone());
+            let stored = store.batch_at(&key).await?.0;
+            undone.extend(stored.filter(|stored| stored.record.state == BatchState::Undone).map(|_| mark));
+        }
+        Ok(undone)
+    }
+
     /// Reads which cases the latest generation of the sources has, if it is a later one than the batch: it may have left them as
     /// they are.
-    async fn read_later(&self, store: &Store) -> Result<HashSet<u64>, UndoError> {
-        let latest = store.latest_generation(self.sources.iter().copied()).await?;
+    async fn read_later(&self, store: &dyn UndoStorage) -> Result<HashSet<u64>, UndoError> {
+        let sources: Vec<SourceId> = self.sources.iter().copied().collect();
+        let latest = store.latest_generation(&sources).await?;
         let Some((_, by)) = latest.filter(|(_, by)| *by != self.key) else { return Ok(HashSet::new()) };
         let record = store.batch_at(&by).await?.0.map(|stored| stored.record);
         let is_later = |record: &BatchRecord| {
@@ -124,7 +150,7 @@ impl Subject {
     }
 
     /// Reads what is remembered of the cases of its sources that the batch retired.
-    async fn read_dropped(&self, store: &Store) -> Result<HashMap<u64, Vec<WrittenCase>>, UndoError> {
+    async fn read_dropped(&self, store: &dyn UndoStorage) -> Result<HashMap<u64, Vec<WrittenCase>>, UndoError> {
         let mut found: HashMap<u64, Vec<WrittenCase>> = HashMap::new();
         let retired = self.record().dropped.cases.iter().filter(|case| case.change == DropChange::Retired);
         let ids: BTreeSet<u64> = retired.map(|case| case.id).collect();
@@ -184,7 +210,7 @@ impl Subject {
     pub(super) fn target(&self, item: &UndoItem) -> Option<&Target> {
         let record = self.record();
         match item.kind {
-            ItemKind::Dropped => record.target(),
+            ItemKind::Dropped => record.target_of_dropped(record.dropped.cases.get(item.position)?),
             ItemKind::Created | ItemKind::Updated | ItemKind::Duplicate => {
                 record.targets.get(record.cases.get(item.position)?.target)
             }
@@ -282,7 +308,7 @@ impl Subject {
             Some(case) if item.kind == ItemKind::Dropped && self.former_batch(item) == Some(case.batch) => {
                 Memory::Own(&case.fields)
             }
-            Some(case) if case.batch == self.mark => Memory::Own(&case.fields),
+            Some(case) if case.batch == self.mark || self.undone.contains(&case.batch) => Memory::Own(&case.fields),
             Some(_) => Memory::Later,
             None => Memory::None,
         }

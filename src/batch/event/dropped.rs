@@ -82,7 +82,7 @@ impl DroppedEntry {
 
 /// Returns the address of such a case in Testmo's web pages.
 pub fn dropped_link(record: &BatchRecord, case: &DroppedCase) -> Option<String> {
-    record.target().map(|target| address(target, case.folder, case.id))
+    record.target_of_dropped(case).map(|target| address(target, case.folder, case.id))
 }
 
 #[cfg(test)]
@@ -105,7 +105,7 @@ mod tests {
             DropChange::Refused,
             DropChange::NotFound,
         ] {
-            let case = DroppedCase { id: 7, folder: 5, batch: Some("b-1".into()), change };
+            let case = DroppedCase { id: 7, folder: 5, batch: Some("b-1".into()), change, target: None };
             let entry = serde_json::to_value(DroppedEntry::of(&record, &case)).unwrap();
             assert_eq!(entry["change"], change.word());
             assert_eq!(entry.get("kept_because").is_some(), change.word() == "kept", "{change:?}");

@@ -170,7 +170,10 @@ fn case(record: &BatchRecord, item: &UndoItem) -> UndoneCase {
 pub fn link_of_item(record: &BatchRecord, item: &UndoItem) -> Option<String> {
     let moved = item.fields().and_then(|fields| fields.get("folder_id")).and_then(serde_json::Value::as_u64);
     let (target, folder) = match item.kind {
-        ItemKind::Dropped => (record.target()?, Some(record.dropped.cases.get(item.position)?.folder)),
+        ItemKind::Dropped => {
+            let case = record.dropped.cases.get(item.position)?;
+            (record.target_of_dropped(case)?, Some(case.folder))
+        }
         ItemKind::Created | ItemKind::Updated | ItemKind::Duplicate => {
             (record.targets.get(record.cases.get(item.position)?.target)?, None)
         }

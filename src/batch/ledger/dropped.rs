@@ -28,6 +28,10 @@ pub struct DroppedCase {
     /// What was done.
     #[serde(rename = "d")]
     pub change: DropChange,
+    /// The place of its target in [`BatchRecord::targets`](super::BatchRecord::targets); the last one, if it was recorded before
+    /// places were.
+    #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<usize>,
 }
 
 /// What was done with a case that a batch does not have.

@@ -1,12 +1,29 @@
 //! Records what a batch does with cases of its source that it does not have any more.
 
-use super::{BatchRecord, CaseRecord, DropChange, DroppedCase};
+use super::{BatchRecord, CaseRecord, DropChange, DroppedCase, Target};
 
 impl BatchRecord {
     /// Returns whether a request that writes into cases of earlier batches, or deletes them, is under way, or has an unknown
     /// outcome.
     pub fn is_writing(&self) -> bool {
         self.cases.iter().any(CaseRecord::is_writing) || self.removing().next().is_some()
+    }
+
+    /// Returns the place of the present target.
+    fn last_target(&self) -> Option<usize> {
+        self.targets.len().checked_sub(1)
+    }
+
+    /// Returns where a case is that the batch does not have.
+    pub fn target_of_dropped(&self, case: &DroppedCase) -> Option<&Target> {
+        self.targets.get(case.target.or_else(|| self.last_target())?)
+    }
+
+    /// Returns the cases in `account` that the batch does not have.
+    pub fn dropped_at(&self, account: &str) -> impl Iterator<Item = &DroppedCase> {
+        let is_there =
+            move |case: &&DroppedCase| self.target_of_dropped(case).is_none_or(|target| target.account == account);
+        self.dropped.cases.iter().filter(is_there)
     }
 
     /// Returns the ids of the cases that a request of unknown outcome retires or deletes.
@@ -18,9 +35,18 @@ impl BatchRecord {
     /// Records what is or was done with cases that the batch does not have; of a case that is known, what was done last.
     pub fn drops(&mut self, cases: impl IntoIterator<Item = DroppedCase>) {
         for case in cases {
-            match self.dropped.cases.binary_search_by_key(&case.id, |known| known.id) {
-                Ok(at) => self.dropped.cases[at] = case,
-                Err(at) => self.dropped.cases.insert(at, case),
+            let case = DroppedCase { target: self.last_target(), ..case };
+            let account = self.target_of_dropped(&case).map(|target| target.account.as_str());
+            let first = self.dropped.cases.partition_point(|known| known.id < case.id);
+            let alike = self.dropped.cases[first..].iter().take_while(|known| known.id == case.id);
+            let is_same =
+                |known: &DroppedCase| self.target_of_dropped(known).map(|target| target.account.as_str()) == account;
+            match alike.clone().position(is_same) {
+                Some(at) => self.dropped.cases[first + at] = case,
+                None => {
+                    let behind = first + alike.count();
+                    self.dropped.cases.insert(behind, case);
+                }
             }
         }
         self.epoch += 1;
@@ -43,7 +69,7 @@ mod tests {
     }
 
     fn case(id: u64, change: DropChange) -> DroppedCase {
-        DroppedCase { id, folder: 2, batch: None, change }
+        DroppedCase { id, folder: 2, batch: None, change, target: None }
     }
 
     #[test]

@@ -9,10 +9,17 @@ use crate::batch::ledger::reconcile::Row;
 /// name of a case that arrived, and that the ledger holds for no case.
 ///
 /// The name is the present name of the case in Testmo; a case that is no longer among the rows has no duplicate. Equal
-/// names are paired in order of their ids. `held` are the ids that the ledger holds for any case of the account.
-pub fn duplicates(record: &BatchRecord, batch_tag: &str, held: &HashSet<u64>, rows: &[Row]) -> Vec<(usize, u64)> {
-    let arrived: HashMap<u64, usize> = record.arrived().map(|(position, id)| (id, position)).collect();
-    let reported: HashSet<u64> = record.known_duplicates().chain(record.known_ids()).collect();
+/// names are paired in order of their ids. `held` are the ids that the ledger holds for any case of `account`, where the rows
+/// are.
+pub fn duplicates(
+    record: &BatchRecord,
+    account: &str,
+    batch_tag: &str,
+    held: &HashSet<u64>,
+    rows: &[Row],
+) -> Vec<(usize, u64)> {
+    let arrived: HashMap<u64, usize> = record.arrived_at(account).map(|(position, id)| (id, position)).collect();
+    let reported: HashSet<u64> = record.known_duplicates_at(account).chain(record.known_ids_at(account)).collect();
     let mut in_order: Vec<&Row> = rows.iter().collect();
     in_order.sort_by_key(|row| row.id);
     in_order.dedup_by_key(|row| row.id);
@@ -58,7 +65,7 @@ mod tests {
     }
 
     fn found(record: &BatchRecord, held: &[u64], rows: &[Row]) -> Vec<(usize, u64)> {
-        duplicates(record, "m", &held.iter().copied().collect(), rows)
+        duplicates(record, "https://a", "m", &held.iter().copied().collect(), rows)
     }
 
     #[test]

@@ -174,7 +174,7 @@ impl BatchRecord {
         if self.unclear_since.is_none() && self.late_since.is_none() && !self.cases.iter().any(is_lost) {
             return highest;
         }
-        self.floor.filter(|_| self.target().is_some_and(|target| target.account == account))
+        self.floor.filter(|_| self.targets.iter().all(|target| target.account == account))
     }
 
     /// Returns whether a request of the batch may have created the row with this id and the batch's own tag. A row at
@@ -291,13 +291,18 @@ impl BatchRecord {
 
     /// Returns the cases that the batch created in Testmo in `account`, with their positions and ids.
     pub fn arrived_at(&self, account: &str) -> impl Iterator<Item = (usize, u64)> {
-        let is_there = move |target: usize| self.targets.get(target).is_some_and(|target| target.account == account);
-        self.arrived().filter(move |(position, _)| is_there(self.cases[*position].target))
+        self.arrived().filter(move |(position, _)| self.is_at(self.cases[*position].target, account))
     }
 
-    /// Returns the ids of the rows that were already recorded as duplicates.
-    pub fn known_duplicates(&self) -> impl Iterator<Item = u64> {
-        self.cases.iter().flat_map(|case| &case.duplicates).copied()
+    /// Returns whether a target of the batch is in an account. An id of one account says nothing about another one.
+    pub(super) fn is_at(&self, target: usize, account: &str) -> bool {
+        self.targets.get(target).is_some_and(|target| target.account == account)
+    }
+
+    /// Returns the ids of the rows in `account` that were already recorded as duplicates.
+    pub fn known_duplicates_at(&self, account: &str) -> impl Iterator<Item = u64> {
+        let there = self.cases.iter().filter(move |case| self.is_at(case.target, account));
+        there.flat_map(|case| &case.duplicates).copied()
     }
 
     /// Records rows that duplicate cases, by position, without raising the epoch: another change goes with it.

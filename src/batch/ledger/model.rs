@@ -35,6 +35,13 @@ pub struct Target {
     pub folder: u64,
 }
 
+impl Target {
+    /// Returns whether another target is in the same account and project.
+    pub fn is_beside(&self, other: &Self) -> bool {
+        self.account == other.account && self.project == other.project
+    }
+}
+
 /// One case of a batch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CaseRecord {

@@ -1,6 +1,6 @@
 //! Records what a batch does with cases that an earlier batch wrote into Testmo.
 
-use super::{BatchRecord, CaseRecord, CaseState, Change, PreviousCase, Refusal, Repeat};
+use super::{BatchRecord, CaseRecord, CaseState, Change, DropChange, PreviousCase, Refusal, Repeat, Target};
 
 impl CaseRecord {
     /// Returns the id of the case of an earlier batch that this one stands for, if that is known.
@@ -21,10 +21,33 @@ impl BatchRecord {
         self.positions(|case| (case.state == CaseState::Waiting && !case.unclear) || case.is_writing())
     }
 
-    /// Returns the ids of the cases in Testmo that are known of the batch: those that it created, and those of earlier
-    /// batches that it stands for.
-    pub fn known_ids(&self) -> impl Iterator<Item = u64> {
-        self.arrived().map(|(_, id)| id).chain(self.cases.iter().filter_map(CaseRecord::repeated_id))
+    /// Returns the ids of the cases in Testmo that are known of the batch in `account`: those that it created, and those of
+    /// earlier batches that it stands for.
+    pub fn known_ids_at(&self, account: &str) -> impl Iterator<Item = u64> {
+        let there = self.cases.iter().filter(move |case| self.is_at(case.target, account));
+        self.arrived_at(account).map(|(_, id)| id).chain(there.filter_map(CaseRecord::repeated_id))
+    }
+
+    /// Has the cases that are not decided go where the tenant's connection leads now: to one target for each place. In another
+    /// account or project they are new; what a request may still do with them in the former one is not found out any more.
+    pub fn goes_on_to(&mut self, place_of: impl Fn(usize) -> usize, targets: &[Target]) {
+        let is_elsewhere = |before: &Target| targets.iter().any(|target| !before.is_beside(target));
+        let has_moved = self.target().is_some_and(is_elsewhere);
+        self.targets.extend_from_slice(targets);
+        let first = self.targets.len() - targets.len();
+        let undecided: Vec<usize> = self.undecided().collect();
+        for position in undecided {
+            let case = &mut self.cases[position];
+            case.target = first + place_of(position);
+            if has_moved {
+                (case.state, case.previous) = (CaseState::Waiting, None);
+            }
+        }
+        if has_moved {
+            let writing = self.dropped.cases.iter_mut().filter(|case| case.change == DropChange::Writing);
+            writing.for_each(|case| case.change = DropChange::NotFound);
+        }
+        self.epoch += 1;
     }
 
     /// Records what is or was done with cases that exist, by position.
@@ -58,10 +81,16 @@ impl BatchRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch::ledger::DroppedCase;
     use crate::batch::ledger::{BatchState, KeptText};
 
+    fn target(account: &str) -> Target {
+        Target { account: account.into(), project: 1, folder: 2 }
+    }
+
     fn record() -> BatchRecord {
-        BatchRecord::fresh("t/b".parse().unwrap(), "1:x".into(), (1..=3).map(|n| format!("TC-{n}")))
+        let record = BatchRecord::fresh("t/b".parse().unwrap(), "1:x".into(), (1..=3).map(|n| format!("TC-{n}")));
+        BatchRecord { targets: vec![target("https://a")], ..record }
     }
 
     fn previous(id: u64) -> Option<PreviousCase> {
@@ -77,11 +106,43 @@ mod tests {
             (2, None, Repeat::only(Change::Superseded)),
         ]);
         assert_eq!((record.outcome(), record.undecided().collect::<Vec<_>>()), (None, vec![0]));
-        assert_eq!(record.known_ids().collect::<Vec<_>>(), [7, 8]);
+        assert_eq!(record.known_ids_at("https://a").collect::<Vec<_>>(), [7, 8]);
         assert_eq!(record.cases.iter().map(|case| case.state.is_settled()).collect::<Vec<_>>(), [false, true, true]);
         assert_eq!((record.arrived().count(), record.waiting().count(), record.unclear_cases().count()), (0, 0, 0));
         record.repeats(vec![(0, previous(7), Repeat::only(Change::Updated))]);
         assert_eq!((record.outcome(), record.undecided().count()), (Some(BatchState::Delivered), 0));
+    }
+
+    #[test]
+    fn what_is_not_decided_goes_on_to_another_account_as_new_and_ids_count_where_they_are() {
+        let mut record = record();
+        record.repeats(vec![
+            (0, previous(7), Repeat::only(Change::Updated)),
+            (1, previous(8), Repeat::only(Change::Writing)),
+        ]);
+        let dropped = |id, change| DroppedCase { id, folder: 2, batch: None, change, target: None };
+        record.drops([dropped(20, DropChange::Retired), dropped(21, DropChange::Writing)]);
+        record.goes_on_to(|_| 0, &[target("https://b")]);
+        let at = |record: &BatchRecord, account: &str| record.known_ids_at(account).collect::<Vec<_>>();
+        assert_eq!((at(&record, "https://a"), at(&record, "https://b")), (vec![7], vec![]));
+        assert_eq!(record.cases.iter().map(|case| case.target).collect::<Vec<_>>(), [0, 1, 1]);
+        assert_eq!((&record.cases[1].state, &record.cases[1].previous), (&CaseState::Waiting, &None));
+        assert!(!record.is_writing(), "what is left of it in the former account is not found out");
+        record.repeats(vec![(1, previous(7), Repeat::only(Change::Updated))]);
+        assert_eq!((at(&record, "https://a"), at(&record, "https://b")), (vec![7], vec![7]));
+        record.drops([dropped(20, DropChange::Left)]);
+        let left: Vec<(u64, DropChange)> = record.dropped_at("https://b").map(|case| (case.id, case.change)).collect();
+        assert_eq!(left, [(20, DropChange::Left)], "the same id is another case there");
+        let accounts = record.dropped.cases.iter().map(|case| record.target_of_dropped(case).unwrap().account.as_str());
+        assert_eq!(accounts.collect::<Vec<_>>(), ["https://a", "https://b", "https://a"]);
+    }
+
+    #[test]
+    fn what_is_not_decided_stays_as_it_is_if_only_the_folder_is_another_one() {
+        let mut record = record();
+        record.repeats(vec![(0, previous(7), Repeat::only(Change::Writing))]);
+        record.goes_on_to(|_| 0, &[Target { folder: 9, ..target("https://a") }]);
+        assert_eq!((record.undecided().count(), record.is_writing(), record.cases[0].target), (3, true, 1));
     }
 
     #[test]

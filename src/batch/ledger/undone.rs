@@ -51,6 +51,7 @@ impl BatchRecord {
 mod tests {
     use super::*;
     use crate::batch::ledger::OpenPush;
+    use crate::batch::ledger::Target;
 
     fn record(state: BatchState) -> BatchRecord {
         let mut record = BatchRecord::fresh("acme/b-1".parse().unwrap(), "1:x".into(), ["TC-1".to_owned()]);
@@ -86,8 +87,9 @@ mod tests {
     #[test]
     fn rows_that_are_gone_are_no_longer_known_as_duplicates() {
         let mut record = record(BatchState::Delivered);
+        record.targets = vec![Target { account: "https://a".into(), project: 1, folder: 2 }];
         record.duplicated(&[(0, 20), (0, 21)]);
         record.duplicates_are_gone(&[20, 22]);
-        assert_eq!(record.known_duplicates().collect::<Vec<_>>(), [21]);
+        assert_eq!(record.known_duplicates_at("https://a").collect::<Vec<_>>(), [21]);
     }
 }

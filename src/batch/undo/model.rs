@@ -86,6 +86,24 @@ pub enum Left {
     Deleted,
 }
 
+impl Left {
+    /// Returns whether a later try would leave it, too: it is left to people, or gone.
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::Edited(_) | Self::Moved | Self::InUse(_) | Self::NotFound | Self::Deleted => true,
+            Self::Later
+            | Self::NotRemembered
+            | Self::NotKept
+            | Self::Unreadable(_)
+            | Self::NoWay
+            | Self::Refused(_)
+            | Self::Unclear
+            | Self::OnlyOne
+            | Self::Elsewhere => false,
+        }
+    }
+}
+
 impl UndoKind {
     /// Every kind.
     pub const ALL: [Self; 3] = [Self::Undo, Self::Restore, Self::Duplicates];

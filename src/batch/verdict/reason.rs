@@ -221,7 +221,7 @@ reasons! {
 
 impl Reason {
     /// Why a batch is on the shelf of which cases may be in Testmo under ids that nobody knows: a person finds out.
-    pub const UNCLEAR: [Self; 2] = [Self::UnclearInTestmo, Self::RejectedUnclear];
+    pub const UNCLEAR: [Self; 3] = [Self::UnclearInTestmo, Self::RejectedUnclear, Self::UnclearElsewhere];
 }
 
 impl schemars::JsonSchema for Reason {

@@ -69,7 +69,7 @@ impl SourceId {
 
 /// By what the batch of a case is found again for as long as the ledger has its row: the time of its first claim, and two
 /// bytes of a hash over its key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct BatchMark(i64);
 
 impl BatchMark {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use testmo_courier::app::BatchKey;
 use testmo_courier::app::actor::Actor;
-use testmo_courier::app::undo::{Outcome, Plan, UndoItem, UndoKind, carry_out, plan};
+use testmo_courier::app::undo::{Outcome, Plan, Tools, UndoError, UndoItem, UndoKind, carry_out, plan};
 use testmo_courier::app::view::UndoView;
 
 use super::super::confirm::{ask_why, can_ask, confirm};
@@ -126,7 +126,9 @@ async fn change(
         ));
     }
     let context = context(files).await?;
-    let plan = plan(&context, &batch, kind, deletes).await?;
+    let client = context.client().map_err(UndoError::from)?;
+    let tools = Tools::of(&context, &client);
+    let plan = plan(&tools, &batch, kind, deletes).await?;
     let view = UndoView::of(&plan);
     if !json {
         print_plan(&plan, out)?;
@@ -141,7 +143,7 @@ async fn change(
         None if !json && can_ask() => ask_why(out)?,
         given => given.unwrap_or_default(),
     };
-    let outcome = carry_out(&context, plan, actor, &because).await?;
+    let outcome = carry_out(&tools, plan, actor, &because).await?;
     if json {
         out.json(&view.with(&outcome))?
     } else {

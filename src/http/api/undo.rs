@@ -8,7 +8,7 @@ use super::call::Call;
 use super::reply::Reply;
 use super::route::{Answer, Body, Route, Scope};
 use super::selection::reason;
-use crate::app::undo::{UndoKind, carry_out, plan};
+use crate::app::undo::{Tools, UndoError, UndoKind, carry_out, plan};
 use crate::app::view::UndoView;
 
 pub(super) const ROUTES: &[Route] = &[
@@ -66,11 +66,13 @@ struct UndoBody {
 
 async fn change(call: Call, kind: UndoKind) -> Result<Reply, Problem> {
     let UndoBody { reason: why, delete, dry_run } = call.json()?;
-    let plan = plan(call.context(), &call.batch()?, kind, delete).await?;
+    let client = call.context().client().map_err(UndoError::from)?;
+    let tools = Tools::of(call.context(), &client);
+    let plan = plan(&tools, &call.batch()?, kind, delete).await?;
     let view = UndoView::of(&plan);
     if dry_run || !plan.changes_anything() {
         return Reply::json(200, &view);
     }
-    let outcome = carry_out(call.context(), plan, call.actor(), reason(why.as_deref()).unwrap_or_default()).await?;
+    let outcome = carry_out(&tools, plan, call.actor(), reason(why.as_deref()).unwrap_or_default()).await?;
     Reply::json(200, &view.with(&outcome))
 }

@@ -13,7 +13,7 @@ use super::route::{Access, Route, Scope};
 use super::steps::batch_address;
 use super::visit::Visit;
 use crate::app::actor::Role;
-use crate::app::undo::{ItemKind, Left, Plan, UndoItem, UndoKind, carry_out, plan};
+use crate::app::undo::{ItemKind, Left, Plan, Tools, UndoError, UndoItem, UndoKind, carry_out, plan};
 
 pub(super) const ROUTES: &[Route] = &[
     Route {
@@ -119,7 +119,8 @@ async fn show(visit: Visit) -> Result<Answer, Problem> {
     let key = visit.batch()?;
     let what = visit.query.parsed::<What>("what")?.unwrap_or(What(UndoKind::Undo));
     let deletes = visit.query.has("delete");
-    let plan = plan(visit.context(), &key, what.0, deletes).await?;
+    let client = visit.context().client().map_err(UndoError::from)?;
+    let plan = plan(&Tools::of(visit.context(), &client), &key, what.0, deletes).await?;
     let option = if deletes { " --delete" } else { "" };
     let frame =
         visit.frame("/batches", what.title(), format!("testmo-courier batches {} {key}{option}", what.command()));
@@ -145,8 +146,10 @@ async fn undo(visit: Visit) -> Result<Answer, Problem> {
     let because = visit.because().ok_or_else(|| {
         Problem::parameter(Code::InvalidBody, "because", "A reason is needed.").remedy("Go back, and write why.")
     })?;
-    let plan = plan(visit.context(), &key, what.0, visit.form.has("delete")).await?;
-    let outcome = carry_out(visit.context(), plan, visit.actor()?, because).await?;
+    let client = visit.context().client().map_err(UndoError::from)?;
+    let tools = Tools::of(visit.context(), &client);
+    let plan = plan(&tools, &key, what.0, visit.form.has("delete")).await?;
+    let outcome = carry_out(&tools, plan, visit.actor()?, because).await?;
     let count = |word: &str| outcome.undo.count(word);
     let numbers: Vec<String> = ["retired", "deleted", "restored", "left"]
         .into_iter()

@@ -3,10 +3,50 @@
 mod read;
 mod rows;
 
+use async_trait::async_trait;
+
+use super::StoreError;
+use crate::batch::BatchKey;
 use crate::batch::ledger::BatchState;
-use crate::batch::undo::{How, UndoItem, UndoKind};
+use crate::batch::undo::{Former, How, Undo, UndoItem, UndoKind};
+use crate::batch::written::SourceId;
 
 pub(super) use self::rows::store;
+
+/// What is asked about batches that are taken back. Steps are stored by [`Commit::undo`](super::ledger::Commit).
+#[async_trait]
+pub trait UndoStore: Send + Sync {
+    /// Returns what people have taken back of a batch, the latest first, without its rows.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    async fn undos(&self, key: &BatchKey) -> Result<Vec<Undo>, StoreError>;
+
+    /// Returns the rows of an undo, in their order.
+    ///
+    /// # Errors
+    /// When the store does not answer, or a row cannot be read.
+    async fn undo_items(&self, key: &BatchKey, number: u64) -> Result<Vec<UndoItem>, StoreError>;
+
+    /// Returns what is kept of the cases of a batch from before it wrote fields of theirs.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    async fn former_values(&self, batch: &BatchKey) -> Result<Former, StoreError>;
+
+    /// Returns which batch has written the latest generation of any of these sources, and when its cases were generated, in
+    /// milliseconds since 1970.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    async fn latest_generation(&self, sources: &[SourceId]) -> Result<Option<(i64, BatchKey)>, StoreError>;
+
+    /// Returns the bodies of the events of a batch that are kept, the oldest first.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    async fn event_bodies(&self, key: &BatchKey) -> Result<Vec<String>, StoreError>;
+}
 
 /// A step of an undo, which is stored with the record of its batch: only if the record is where the step started from.
 #[derive(Clone, Debug)]

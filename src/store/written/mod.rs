@@ -17,6 +17,7 @@ use crate::batch::written::{BatchMark, CaseIdentity, SourceId, WrittenCase, Writ
 use crate::batch::{BatchId, BatchKey, TenantId};
 
 pub use self::days::day;
+pub(super) use self::source::latest;
 pub use self::source::{SourceClaim, SourceOutcome};
 
 /// A case that was written.
@@ -126,26 +127,6 @@ impl WrittenStore for Store {
         );
         let forgotten = sql::execute(&mut conn, sql, vec![Bound::Int(first_kept), Bound::Int(i64::from(most))]).await?;
         Ok(forgotten.max(source::forget(&mut conn, first_kept, most).await?))
-    }
-}
-
-impl Store {
-    /// Returns which batch has written the latest generation of any of these sources, and when its cases were generated, in
-    /// milliseconds since 1970.
-    ///
-    /// # Errors
-    /// When the store does not answer.
-    pub async fn latest_generation(
-        &self,
-        sources: impl IntoIterator<Item = SourceId>,
-    ) -> Result<Option<(i64, BatchKey)>, StoreError> {
-        let mut conn = self.reading().await?;
-        let mut latest: Option<(i64, BatchKey)> = None;
-        for source in sources {
-            let found = source::latest(&mut conn, source).await?;
-            latest = found.into_iter().chain(latest).max_by_key(|(at, _)| *at);
-        }
-        Ok(latest)
     }
 }
 

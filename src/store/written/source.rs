@@ -131,16 +131,17 @@ async fn claim_one(
 /// Returns whether a person has yet to decide on cases of a batch that may be in Testmo: they are not remembered, so that
 /// another batch of the source would create them again.
 async fn left_unclear(conn: &mut AnyConnection, batch: &BatchKey) -> Result<bool, StoreError> {
-    let [unclear, rejected] = Reason::UNCLEAR.map(Reason::code);
-    let sql = format!(
-        "SELECT id FROM shelf WHERE tenant_id = $1 AND batch_id = $2 AND reason IN ('{unclear}', '{rejected}') LIMIT 1"
-    );
+    let reasons = Reason::UNCLEAR.map(|reason| format!("'{}'", reason.code())).join(", ");
+    let sql = format!("SELECT id FROM shelf WHERE tenant_id = $1 AND batch_id = $2 AND reason IN ({reasons}) LIMIT 1");
     let bounds = [batch.tenant.as_str(), batch.batch.as_str()].map(|name| Bound::Text(name.to_owned()));
     Ok(!sql::fetch(conn, sql, Vec::from(bounds)).await?.is_empty())
 }
 
 /// Returns which batch has written the latest generation of a source, and when its cases were generated.
-pub(super) async fn latest(conn: &mut AnyConnection, source: SourceId) -> Result<Option<(i64, BatchKey)>, StoreError> {
+pub(in crate::store) async fn latest(
+    conn: &mut AnyConnection,
+    source: SourceId,
+) -> Result<Option<(i64, BatchKey)>, StoreError> {
     let sql = "SELECT s.*, b.state FROM sources s LEFT JOIN batches b ON b.tenant_id = s.tenant_id \
                AND b.batch_id = s.batch_id WHERE s.source = $1";
     let rows = sql::fetch(conn, sql, vec![Bound::Blob(source.bytes().to_vec().into())]).await?;

@@ -12,7 +12,15 @@ use crate::worker::store_retry::patiently;
 
 /// Removes ids from an answer that cannot be those of new cases, so that their outcome is unknown: 0, above 2^53, given
 /// twice, or held by another case. `known` is what was known of the account before the request began.
-pub(super) async fn check_ids(delivery: &Delivery, account: &str, known: KnownIds, answered: &mut [Option<u64>]) {
+///
+/// Returns whether an id is held by another case. Such an answer says that the request was carried out: where ids start again,
+/// as after an old backup of Testmo was restored, its cases are there, and must not be sent again.
+pub(super) async fn check_ids(
+    delivery: &Delivery,
+    account: &str,
+    known: KnownIds,
+    answered: &mut [Option<u64>],
+) -> bool {
     let given: Vec<u64> = answered.iter().flatten().copied().filter(|id| is_id(*id)).collect();
     let mut senseless: HashSet<u64> = answered.iter().flatten().copied().filter(|id| !is_id(*id)).collect();
     senseless.extend(delivery.memory.answered_ids.take(account, &given));
@@ -20,11 +28,14 @@ pub(super) async fn check_ids(delivery: &Delivery, account: &str, known: KnownId
     senseless.extend(given.iter().copied().filter(|id| !seen.insert(*id)));
     let is_low = |id: &u64| known.disordered || known.highest.is_some_and(|highest| *id <= highest);
     let low: Vec<u64> = given.into_iter().filter(is_low).collect();
+    let mut is_held = false;
     if !low.is_empty() {
-        senseless.extend(held_of(&delivery.context, account, known, low, &senseless).await);
+        let held = held_of(&delivery.context, account, known, low, &senseless).await;
+        is_held = !held.is_empty();
+        senseless.extend(held);
     }
     if senseless.is_empty() {
-        return;
+        return false;
     }
     let mut count = 0;
     for id in answered.iter_mut().filter(|id| id.is_some_and(|id| senseless.contains(&id))) {
@@ -35,6 +46,7 @@ pub(super) async fn check_ids(delivery: &Delivery, account: &str, known: KnownId
         account, invalid_ids = ?senseless,
         "Testmo returned ids that no new case can have; the outcome of these cases is unknown"
     );
+    is_held
 }
 
 /// Returns those of some low ids that the ledger holds; all of them where it does not answer.

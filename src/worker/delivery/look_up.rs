@@ -141,7 +141,7 @@ async fn take_over(context: &WorkerContext, batch: &mut ActiveBatch, rows: Vec<R
     let account = batch.account().to_owned();
     let ids: Vec<u64> = rows.iter().map(|row| row.id).collect();
     let mut held: HashSet<u64> = context.store.held_ids(&account, &ids).await?;
-    held.extend(batch.record.known_duplicates());
+    held.extend(batch.record.known_duplicates_at(&account));
     let list = CaseList { rows, since: 0, descends: true, requests: 0 };
     let mut order = IdOrder::of(context, &account).await?;
     let wanted: Vec<usize> = batch.record.forgotten_cases().collect();

@@ -74,7 +74,8 @@ impl Matching<'_> {
     async fn match_batch(&mut self, batch: &mut ActiveBatch) -> Result<bool, StoreError> {
         let Self { context, account, list, order, .. } = *self;
         // A row that is known as a duplicate, or as a case of an earlier batch, never stands for another case.
-        self.held.extend(batch.record.known_duplicates().chain(batch.record.known_ids()));
+        let record = &batch.record;
+        self.held.extend(record.known_duplicates_at(account).chain(record.known_ids_at(account)));
         let push = batch.record.open_push.as_ref().map(|push| push.id.clone());
         let known = self.is_carried_out(push.as_deref()).await?;
         let (unknown, lost_before) = (batch.record.unclear_cases().count(), lost(&batch.record));
@@ -107,7 +108,8 @@ impl Matching<'_> {
         let lost = lost(&batch.record).saturating_sub(lost_before);
         let history = vec![reconciled(context, &batch.candidates, unknown, found.len(), lost)];
         let batch_tag = batch_tag_of(batch, &pushed_tag);
-        let twice = note_duplicates(context, &mut batch.record, batch_tag.as_deref(), &self.held, &list.rows);
+        let twice =
+            note_duplicates(context, &mut batch.record, (account, batch_tag.as_deref()), &self.held, &list.rows);
         let (events, twice) = twice.map_or((Vec::new(), 0), |(event, count)| (vec![event], count));
         let written = adopted(batch, &found);
         let change = Commit { ended, events, written, history, ..Commit::default() };
@@ -129,7 +131,7 @@ impl Matching<'_> {
         let Some(push) = push else { return Ok(false) };
         match self.carried_out.get(push) {
             Some(known) => Ok(*known),
-            None => was_carried_out(self.context, push, &self.list.rows, &self.held, self.order).await,
+            None => was_carried_out(self.context, (push, self.account), &self.list.rows, &self.held, self.order).await,
         }
     }
 }
@@ -175,7 +177,8 @@ pub(super) fn found(
     let Found { cases: found, left_over, older } = search(batch, cases, account, list, held);
     let (unclear, adopted) = (cases.len(), found.len());
     tracing::info!(batch = %batch.key.batch, unclear, adopted, ?left_over, ?older, "reconciled with Testmo");
-    let own: HashSet<u64> = batch.record.known_ids().chain(batch.record.known_duplicates()).collect();
+    let record = &batch.record;
+    let own: HashSet<u64> = record.known_ids_at(account).chain(record.known_duplicates_at(account)).collect();
     let is_given_twice = |row: &&Row| held.contains(&row.id) && !own.contains(&row.id);
     let has_batch_tag = |row: &&Row| batch_tag.as_ref().is_some_and(|batch_tag| row.tags.contains(batch_tag));
     let twice: Vec<u64> = list.rows.iter().filter(has_batch_tag).filter(is_given_twice).map(|row| row.id).collect();
@@ -220,7 +223,7 @@ pub(super) fn search(
 /// but that. A row that stands for a case a second time came of another push, long after that was given up.
 async fn was_carried_out(
     context: &WorkerContext,
-    push: &str,
+    (push, account): (&str, &str),
     rows: &[Row],
     held: &HashSet<u64>,
     order: IdOrder,
@@ -229,8 +232,9 @@ async fn was_carried_out(
     members.waiting.iter_mut().for_each(|record| order.apply(record));
     let came_of_it = |record: &BatchRecord| {
         let tag = batch_tag(&record.key);
-        let late = duplicates(record, &tag, held, rows).into_iter().map(|(_, id)| id);
-        let late: HashSet<u64> = late.chain(record.known_duplicates()).chain(record.known_ids()).collect();
+        let late = duplicates(record, account, &tag, held, rows).into_iter().map(|(_, id)| id);
+        let late: HashSet<u64> =
+            late.chain(record.known_duplicates_at(account)).chain(record.known_ids_at(account)).collect();
         let is_old = |row: &Row| held.contains(&row.id) || late.contains(&row.id);
         let is_new = |row: &Row| record.may_have_created(row.id) && !is_old(row);
         rows.iter().any(|row| row.tags.contains(&tag) && is_new(row))

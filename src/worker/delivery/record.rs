@@ -30,6 +30,8 @@ use crate::worker::permit::{note_end, observation};
 pub(super) struct RequestEnd<'a> {
     pub(super) push: String,
     pub(super) result: CreateResult,
+    /// Whether the answer says that cases were created, whose ids cannot be theirs.
+    pub(super) is_carried_out: bool,
     /// The fields of each case that is remembered, by position in the request.
     pub(super) fields: Vec<Option<WrittenFields>>,
     pub(super) verdict: Verdict,
@@ -95,7 +97,7 @@ fn apply_to_all<'s, 'p>(
     shares: &'s mut [Share<'p>],
     end: &RequestEnd<'_>,
 ) -> Vec<Recording<'s, 'p>> {
-    let RequestEnd { push, result, fields, verdict, connection } = end;
+    let RequestEnd { push, result, is_carried_out, fields, verdict, connection } = end;
     let answer = result.as_ref().err().map_or_else(|| "2xx".to_owned(), ApiError::received);
     let ids = span(result.iter().flatten().flatten().copied());
     let detail = result.as_ref().err().map(|error| history::kept(&error.to_string()));
@@ -113,6 +115,9 @@ fn apply_to_all<'s, 'p>(
         let count = share.positions.len();
         let of_share = Slice { end: result, first, positions: &share.positions, sent };
         let (next, refused) = apply(delivery, &mut share.part.batch, &of_share, verdict);
+        if *is_carried_out {
+            share.part.batch.record.carried_out();
+        }
         let written = written_of(share, &of_share, fields.get(first..).unwrap_or_default());
         first += count;
         let created = of_share.created().collect();

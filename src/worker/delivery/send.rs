@@ -51,8 +51,9 @@ pub(super) async fn send(
     failpoint::after(Failpoint::Push);
     shares.iter().for_each(|share| may_panic("push", &share.part.batch.key));
     let account = connection.access.origin.as_str();
+    let mut is_carried_out = false;
     if let Ok(answered) = &mut result {
-        check_ids(delivery, account, ids, answered).await;
+        is_carried_out = check_ids(delivery, account, ids, answered).await;
     }
     if let Some(offset) = offset {
         delivery.memory.clock_offsets.note(account, offset);
@@ -76,7 +77,7 @@ pub(super) async fn send(
         delivery.accepted.note(name_of_connection(connection), cases.into_iter(), now);
     }
     feedback.push = Some(RequestReport { cases: sent, took, end: outcome_of(&result, &verdict) });
-    let end = RequestEnd { push, result, fields, verdict, connection };
+    let end = RequestEnd { push, result, is_carried_out, fields, verdict, connection };
     record_end(delivery, shares, &end, feedback).await
 }
 

@@ -1,7 +1,6 @@
 //! Checks for cases that appeared late: where cases were sent again after an unknown outcome, Testmo is read again some
 //! time after they were created. Duplicates are reported; nothing is removed.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -71,12 +70,10 @@ impl LateCheck {
             None => return Ok(()),
         };
         let ids: Vec<u64> = rows.iter().map(|row| row.id).collect();
-        let held = match record.target() {
-            Some(target) => self.context.store.held_ids(&target.account, &ids).await?,
-            None => HashSet::new(),
-        };
+        let account = record.target().map(|target| target.account.clone()).unwrap_or_default();
+        let held = self.context.store.held_ids(&account, &ids).await?;
         let key = record.key.clone();
-        let event = note_duplicates(&self.context, &mut record, Some(&batch_tag(&key)), &held, &rows);
+        let event = note_duplicates(&self.context, &mut record, (&account, Some(&batch_tag(&key))), &held, &rows);
         record.late_checked();
         let batch = Some(RecordUpdate { record, from_epoch });
         let found = event.as_ref().map_or(0, |(_, count)| *count);

@@ -9,18 +9,18 @@ use crate::batch::ledger::duplicates::duplicates;
 use crate::batch::ledger::reconcile::Row;
 use crate::worker::context::WorkerContext;
 
-/// Notes rows that stand for cases a second time in the record; returns the event that reports them, and how many there
+/// Notes rows of an account that stand for cases a second time in the record; returns the event that reports them, and how many there
 /// are.
 ///
 /// Without a batch tag none is noted: a person may have made a case of the same name.
 pub(in crate::worker) fn note_duplicates(
     context: &WorkerContext,
     record: &mut BatchRecord,
-    batch_tag: Option<&str>,
+    (account, batch_tag): (&str, Option<&str>),
     held: &HashSet<u64>,
     rows: &[Row],
 ) -> Option<(Event, usize)> {
-    let found = duplicates(record, batch_tag?, held, rows);
+    let found = duplicates(record, account, batch_tag?, held, rows);
     if found.is_empty() {
         return None;
     }

@@ -187,7 +187,7 @@ async fn the_source_of_a_batch_and_what_it_dropped_are_stored_with_it(f: &dyn Su
     let mut stored = store(record, 0).await;
     assert_eq!((stored.source.as_deref(), stored.dropped.is_empty()), (Some("SHOP-1"), true));
     let epoch = stored.epoch;
-    let case = |id, change| DroppedCase { id, folder: 2, batch: Some("b-0".into()), change };
+    let case = |id, change| DroppedCase { id, folder: 2, batch: Some("b-0".into()), change, target: Some(0) };
     stored.drops([case(8, DropChange::Writing), case(7, DropChange::Left)]);
     let mut stored = store(stored, epoch).await;
     let cases = vec![case(7, DropChange::Left), case(8, DropChange::Writing)];

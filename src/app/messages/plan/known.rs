@@ -8,6 +8,7 @@ use crate::batch::ledger::Target;
 use crate::batch::message::{Case, key_by_position};
 use crate::batch::written::{CaseIdentity, WrittenFields, source_name};
 use crate::batch::{Batch, BatchKey, TenantId, batch_tag};
+use crate::store::undos::UndoStore;
 use crate::store::written::Remembered;
 use crate::store::{LedgerStore, Store, StoreError, WrittenStore};
 
@@ -127,7 +128,8 @@ pub(super) async fn later(
     names: &[String],
 ) -> Result<Option<BatchKey>, StoreError> {
     let sources: HashSet<_> = identities(row, batch, names).iter().map(|(.., identity)| identity.source()).collect();
-    let latest = store.latest_generation(sources).await?;
+    let sources: Vec<_> = sources.into_iter().collect();
+    let latest = store.latest_generation(&sources).await?;
     Ok(latest.filter(|(at, by)| *at > batch.generated_at && *by != batch.key).map(|(_, by)| by))
 }
 

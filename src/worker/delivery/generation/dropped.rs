@@ -1,6 +1,6 @@
 //! Decides the cases of its source that a batch does not have, page by page.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::super::state::Delivery;
 use super::ends::ended;
@@ -53,10 +53,9 @@ pub(super) async fn advance_dropped(
 
 /// Returns the cases that are not decided yet.
 fn pending(batch: &ActiveBatch, progress: &Progress) -> BTreeMap<u64, GoneCase> {
-    let is_open = |id: u64| match batch.record.dropped.cases.iter().find(|case| case.id == id) {
-        Some(case) => case.change == DropChange::Writing,
-        None => true,
-    };
+    let decided: HashMap<u64, DropChange> =
+        batch.record.dropped_at(batch.account()).map(|case| (case.id, case.change)).collect();
+    let is_open = |id: u64| decided.get(&id).is_none_or(|change| *change == DropChange::Writing);
     let gone = progress.gone.iter().flatten();
     gone.filter(|(id, _)| is_open(**id)).map(|(id, gone)| (*id, gone.clone())).collect()
 }
@@ -70,10 +69,11 @@ fn decided(
     page: &ShownPage,
 ) -> Claimed {
     let mut claimed = Claimed::default();
+    let removing: HashSet<u64> = batch.record.removing().collect();
     for row in &page.cases {
         let Some(gone) = pending.get(&row.id) else { continue };
         let shown = row.known_fields();
-        let is_writing = batch.record.removing().any(|id| id == row.id);
+        let is_writing = removing.contains(&row.id);
         let known = &gone.known;
         let of_row = Row { written: &known.fields, tag: known.tag.as_deref(), shown: &shown };
         match decide_dropped(&of_row, removal, is_writing, required(batch, progress, &shown)) {

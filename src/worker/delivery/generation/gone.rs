@@ -25,9 +25,10 @@ pub(super) async fn read_gone(
 ) -> Result<(), StoreError> {
     let tenant = batch.key.batch.tenant.clone();
     let own: HashSet<CaseIdentity> = (0..batch.cases.len()).flat_map(|at| batch.own_identities(at)).collect();
-    let mut decided: HashSet<u64> = batch.record.known_ids().collect();
+    let mut decided: HashSet<u64> = batch.record.known_ids_at(batch.account()).collect();
     let is_final = |change| change != DropChange::Writing;
-    decided.extend(batch.record.dropped.cases.iter().filter(|case| is_final(case.change)).map(|case| case.id));
+    let dropped = batch.record.dropped_at(batch.account());
+    decided.extend(dropped.filter(|case| is_final(case.change)).map(|case| case.id));
     let (mut gone, mut more): (BTreeMap<u64, GoneCase>, bool) = Default::default();
     for source in batch.sources() {
         let mut after = None;

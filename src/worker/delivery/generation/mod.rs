@@ -48,6 +48,9 @@ pub(super) async fn advance(
     if batch.stored_epoch == 0 && !store_first(context, batch).await? {
         return Ok(NextStep::Refresh);
     }
+    if !goes_on(context, batch).await? {
+        return Ok(NextStep::Refresh);
+    }
     // Taken out: where something fails, everything is found out again.
     let mut progress = std::mem::take(&mut batch.generation.progress);
     if progress.known.is_none() {
@@ -72,6 +75,19 @@ pub(super) async fn advance(
         batch.generation.progress = progress;
     }
     Ok(next)
+}
+
+/// Stores that the cases that are not decided go where the connection leads now; returns whether that was done. While the outcome
+/// of a request is unknown, they stay with the others: a person decides about all of them.
+async fn goes_on(context: &WorkerContext, batch: &mut ActiveBatch) -> Result<bool, StoreError> {
+    if batch.record.unclear_cases().next().is_some() {
+        return Ok(true);
+    }
+    let present = batch.folders.targets(&batch.connection);
+    let Some(targets) = present.filter(|targets| !batch.record.targets.ends_with(targets)) else { return Ok(true) };
+    let places = batch.folders.places();
+    batch.record.goes_on_to(|position| places.of_case(position), &targets);
+    Ok(commit_record(context, batch, Commit::default()).await?.is_done())
 }
 
 /// Ends a batch of which a later generation was written.

@@ -252,7 +252,7 @@ async fn store(context: &WorkerContext, batch: &mut ActiveBatch, removed: Remove
 /// Returns what is recorded of a case.
 pub(super) fn entry(gone: &GoneCase, change: DropChange) -> DroppedCase {
     let previous = &gone.known.previous;
-    DroppedCase { id: previous.id, folder: previous.folder, batch: previous.batch.clone(), change }
+    DroppedCase { id: previous.id, folder: previous.folder, batch: previous.batch.clone(), change, target: None }
 }
 
 /// Counts cases by what was done with them.

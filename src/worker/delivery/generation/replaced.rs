@@ -50,7 +50,7 @@ async fn unknown(context: &WorkerContext, batch: &mut ActiveBatch, key: &BatchKe
         return Ok(NextStep::Refresh);
     }
     batch.question = Some(format!("batch {} of this tenant is not known", key.batch.as_str()));
-    let partly = batch.record.known_ids().next().is_some();
+    let partly = batch.record.known_ids_at(batch.account()).next().is_some();
     let state = if partly { BatchState::Partial } else { BatchState::Failed };
     let outcome = finish(context, batch, state, Some(Reason::ReplacedUnknown), Commit::default()).await?;
     Ok(if outcome.is_done() { NextStep::Finished } else { NextStep::Refresh })

@@ -12,7 +12,7 @@ use testmo_courier::batch::undo::{
 };
 use testmo_courier::batch::written::{BatchMark, CaseIdentity, WrittenCase, WrittenFields};
 use testmo_courier::store::ledger::{Commit, RecordUpdate};
-use testmo_courier::store::undos::{UndoBegin, UndoStep};
+use testmo_courier::store::undos::{UndoBegin, UndoStep, UndoStore};
 use testmo_courier::store::{ConnectionStore, LedgerStore, RetentionStore, WrittenStore};
 
 use crate::stores::{SqlStore, connect};
