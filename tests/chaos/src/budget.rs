@@ -6,6 +6,7 @@ use std::time::Duration;
 use testmo_courier::store::AccountStore;
 use tokio::time::Instant;
 
+use crate::generations::SOURCES;
 use crate::plan::{Plan, TENANTS};
 use crate::stage::Stage;
 
@@ -53,7 +54,8 @@ impl Budget {
         if self.healed.elapsed() > LAST_PAUSES {
             return;
         }
-        let accounts = TENANTS.map(|tenant| Arc::from(stage.origin(tenant)));
+        let everybody = TENANTS.into_iter().chain([SOURCES]);
+        let accounts: Vec<Arc<str>> = everybody.map(|tenant| Arc::from(stage.origin(tenant))).collect();
         // The store may still be starting; it is asked again.
         let Ok(pauses) = stage.store.pauses(&accounts).await else { return };
         let longest = pauses.into_iter().flatten().max().unwrap_or_default();

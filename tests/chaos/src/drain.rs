@@ -18,6 +18,7 @@ use crate::batches::Batch;
 use crate::budget::Budget;
 use crate::check::late;
 use crate::closing::Closing;
+use crate::generations::{self, SOURCES};
 use crate::plan::{Action, Plan, TENANTS};
 use crate::poison;
 use crate::stage::Stage;
@@ -56,7 +57,7 @@ struct Left {
 pub(crate) async fn drain(plan: &Plan, stage: &mut Stage) -> anyhow::Result<Drained> {
     let (mut heard, mut closing, mut given_up) = (Heard::new(), Closing::default(), BTreeSet::new());
     let mut budget = Budget::from_now(stage, plan);
-    let mut told = Vec::new();
+    let (mut told, mut taken_back) = (Vec::new(), plan.generations.taken_back);
     loop {
         stage.check_workers()?;
         budget.extend(stage).await;
@@ -78,6 +79,12 @@ pub(crate) async fn drain(plan: &Plan, stage: &mut Stage) -> anyhow::Result<Drai
             // The queues are asked last, because each question takes a second.
             left = in_queues(stage).await?;
         }
+        if left.is_empty()
+            && let Some(deletes) = taken_back.take()
+        {
+            generations::take_all_back(&stage.persons[0], &plan.generations, deletes).await?;
+            left.push("generations were taken back".into());
+        }
         if left != told {
             stage.timeline.note(format!("left: {}", left.join("; ")));
             told.clone_from(&left);
@@ -91,7 +98,7 @@ pub(crate) async fn drain(plan: &Plan, stage: &mut Stage) -> anyhow::Result<Drai
     for worker in &mut stage.workers {
         worker.end().await?;
     }
-    for tenant in TENANTS {
+    for tenant in TENANTS.into_iter().chain([SOURCES]) {
         let account = stage.testmo.account(tenant);
         let quiet = account.until(|station| station.log.iter().all(|request| request.answered_at.is_some()));
         timeout(LAST_REQUEST, quiet).await.context("a request is still under way")?;
@@ -143,6 +150,7 @@ async fn left(plan: &Plan, stage: &Stage, heard: &Heard) -> Result<Left, StoreEr
         };
         left.words.push(format!("{subject} is {words}"));
     }
+    left.words.extend(generations::left(&plan.generations, &stage.store).await?);
     let shelf = stage.store.shelf(&ShelfFilter::default(), ALL).await?;
     left.words.extend(poison::missing(plan, &shelf));
     for row in shelf {

@@ -6,7 +6,7 @@ use fastrand::Rng;
 
 use crate::batches::Batch;
 use crate::plan::{Action, Call, Crash, Form, Link, Misbehaviour, Plan, QUEUE_SETTLES, TENANTS, Wait};
-use crate::{orders, poison};
+use crate::{generations, orders, poison};
 
 const POINTS: [&str; 8] = [
     "after_claim",
@@ -73,9 +73,12 @@ impl Plan {
         if !form.late {
             actions.extend(orders::draw(&mut rng, form, length));
         }
+        let (generations, events) = if form.late { Default::default() } else { generations::draw(seed, form, length) };
         actions.sort_by_key(|(at, _)| *at);
-        let actions = apart(actions.into_iter().map(timed).collect());
-        let mut plan = Self { seed, form, batches, crashes, waits, gives_up, actions };
+        let mut actions = apart(actions.into_iter().map(timed).collect());
+        actions.extend(events.into_iter().map(|(at, event)| (at, Action::Generation(event))));
+        actions.sort_by_key(|(at, _)| *at);
+        let mut plan = Self { seed, form, batches, generations, crashes, waits, gives_up, actions };
         plan.batches.extend(poison::batches(&plan));
         plan
     }
@@ -143,7 +146,7 @@ fn wait(rng: &mut Rng, short: bool) -> Wait {
     }
 }
 
-fn misbehaviour(rng: &mut Rng) -> Misbehaviour {
+pub(crate) fn misbehaviour(rng: &mut Rng) -> Misbehaviour {
     match rng.u8(..10) {
         0 | 1 => Misbehaviour::Error { status: [500, 502, 503, 504][rng.usize(..4)], after_commit: rng.bool() },
         2 | 3 => Misbehaviour::Throttle,

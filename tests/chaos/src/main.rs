@@ -7,6 +7,7 @@ mod closing;
 mod diary;
 mod drain;
 mod draw;
+mod generations;
 mod neighbour;
 mod orders;
 mod people;

@@ -6,6 +6,8 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use secrecy::SecretString;
 use testmo_courier::batch::TenantId;
+use testmo_courier::batch::render::mapping::Mapping;
+use testmo_courier::batch::undo::Retired;
 use testmo_courier::clock::Clock;
 use testmo_courier::config::Config;
 use testmo_courier::store::connections::Verification;
@@ -13,6 +15,8 @@ use testmo_courier::store::{ConnectionStore, Store};
 use testmo_courier::tenants::{Entered, Keyring, Tenants, verify};
 use testmo_courier::testmo::{Access, AddressPolicy, Client};
 use tokio::time::{Instant, sleep};
+
+use crate::generations::DEPRECATED;
 
 /// How long a connection may stay unverified for a person after its key works again: as long as a rate-limit pause of
 /// its account.
@@ -40,6 +44,7 @@ impl People {
     pub(crate) async fn enter(&self, tenant: &str, origin: &str) -> anyhow::Result<()> {
         let access =
             Access { origin: self.tenants.policy().check(origin)?, key: SecretString::from(Self::key_of(tenant)) };
+        let retired = Some(Retired { state_id: Some(DEPRECATED), folder_id: None });
         let entered = Entered {
             tenant: TenantId::new(tenant)?,
             access,
@@ -47,7 +52,7 @@ impl People {
             project: 1,
             folder: 1,
             mapping: Default::default(),
-            resolved: Some(Default::default()),
+            resolved: Some(Mapping { retired, ..Mapping::default() }),
             fields: Default::default(),
         };
         let row = self.tenants.enter(entered)?;

@@ -260,6 +260,13 @@ impl Person {
         }
     }
 
+    /// Gives a command once; returns whether it was carried out, and what was said if not.
+    pub(crate) async fn try_once(&self, words: &[String]) -> anyhow::Result<(bool, String)> {
+        let _turn = self.turn.lock().await;
+        let Answer { code, out, error } = self.give(words).await?;
+        Ok((code == DONE, format!("{error}{out}")))
+    }
+
     async fn give(&self, words: &[String]) -> anyhow::Result<Answer> {
         let mut command = Command::new(&self.program);
         command.args(["--as", self.name]).args(words).env_clear().envs(&self.environment);

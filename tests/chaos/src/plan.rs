@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::batches::Batch;
+use crate::generations::{self, Generations};
 use crate::orders::Order;
 use crate::poison::Poison;
 
@@ -19,6 +20,7 @@ pub(crate) struct Plan {
     pub(crate) seed: u64,
     pub(crate) form: Form,
     pub(crate) batches: Vec<Batch>,
+    pub(crate) generations: Generations,
     /// Where each worker crashes in its first life.
     pub(crate) crashes: Vec<Option<Crash>>,
     /// How long a 429 asks to wait, for each tenant's account.
@@ -70,6 +72,8 @@ pub(crate) enum Action {
     RefuseNames { tenant: usize, away: Duration },
     /// End the worker that carries a replay out by SIGKILL, as soon as one does.
     KillHolder { away: Duration },
+    /// Do something with generations.
+    Generation(generations::Event),
     /// Have a person give an order.
     Order { person: usize, order: Order },
 }
@@ -103,6 +107,7 @@ pub(crate) enum Call {
     Reconcile,
     NewFolder,
     ListFolders,
+    Change,
 }
 
 /// What Testmo does wrong.

@@ -125,6 +125,7 @@ fn of(plan: &Plan) -> impl Iterator<Item = Poison> {
         | Action::RevokeKey { .. }
         | Action::RefuseNames { .. }
         | Action::KillHolder { .. }
+        | Action::Generation(_)
         | Action::Order { .. } => None,
     })
 }

@@ -10,6 +10,7 @@ use testmo_sim::faults::{CommitTime, CutAt, Fault, PathKind, RetryAfter, Rule};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, sleep, sleep_until};
 
+use crate::generations::{self, Event, SOURCES};
 use crate::people::People;
 use crate::plan::{Action, Call, Link, Misbehaviour, Plan, QUEUE_SETTLES, TENANTS, Wait};
 use crate::poison::Poison;
@@ -176,12 +177,32 @@ async fn act(
             return Ok(Some((away, Due::TakeNames(tenant))));
         }
         Action::KillHolder { away } => return Ok(kill_holder(stage, away, Instant::now() + SEARCH).await),
+        Action::Generation(event) => happen(event, plan, stage, errands),
         Action::Order { person, order } => {
             let person = stage.persons[person].clone();
             errands.spawn(async move { person.carry_out(order).await });
         }
     }
     Ok(None)
+}
+
+/// Has something happen to generations.
+fn happen(event: Event, plan: &Plan, stage: &Stage, errands: &mut Errands) {
+    let (all, account) = (plan.generations.all.clone(), stage.testmo.account(SOURCES));
+    match event {
+        Event::Publish { at } => publish(stage, all[at].body(), errands),
+        Event::Edit { edit, pick } => {
+            let (ground, now) = ((stage.store.clone(), account, stage.edits.clone()), stage.timeline.now());
+            errands.spawn(generations::edit(ground, all, (edit, pick, stage.other_folder), now));
+        }
+        Event::TakeBack { pick, kind, deletes } => {
+            let person = stage.persons[pick % stage.persons.len()].clone();
+            errands.spawn(generations::take_back(person, stage.store.clone(), all, (pick, kind, deletes)));
+        }
+        Event::Misbehave { on, how, times } => {
+            account.add_fault(on.rule(fault(how, Wait::Seconds(1))).times(times));
+        }
+    }
 }
 
 /// Kills the worker that carries a replay out; while there is none, it is tried again.
@@ -246,6 +267,7 @@ async fn heal(stage: &mut Stage) {
         stage.testmo.account(tenant).clear_faults();
         take_names(stage, tenant, true);
     }
+    stage.testmo.account(SOURCES).clear_faults();
     for worker in &mut stage.workers {
         worker.signal("CONT").await;
     }
@@ -259,6 +281,7 @@ impl Call {
             Self::Reconcile => (Method::Get, PathKind::Cases),
             Self::NewFolder => (Method::Post, PathKind::Folders),
             Self::ListFolders => (Method::Get, PathKind::Folders),
+            Self::Change => (Method::Patch, PathKind::Cases),
         };
         Rule::always(fault).on(method, path)
     }

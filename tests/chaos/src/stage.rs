@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::diary::Diary;
+use crate::generations::{Edits, SOURCES};
 use crate::neighbour::Neighbour;
 use crate::orders::PEOPLE;
 use crate::people::People;
@@ -50,6 +51,10 @@ pub(crate) struct Stage {
     pub(crate) people: Arc<People>,
     pub(crate) persons: [Arc<Person>; PEOPLE.len()],
     pub(crate) diary: Diary,
+    /// What people have edited of generations.
+    pub(crate) edits: Edits,
+    /// The folder to which they move cases.
+    pub(crate) other_folder: u64,
     pub(crate) publisher: Publisher,
     pub(crate) events: Intake,
     pub(crate) config: Config,
@@ -89,7 +94,8 @@ impl Stage {
         // The harness uses the broker and the store directly, because its own publishing and checking is not under
         // test.
         let [direct_store, workers_store] = urls;
-        let origins = TENANTS.map(|tenant| origin(&testmo_proxy, tenant));
+        let everybody = || TENANTS.into_iter().chain([SOURCES]);
+        let origins: Vec<String> = everybody().map(|tenant| origin(&testmo_proxy, tenant)).collect();
         let amqp_url = |port: u16| format!("amqp://guest:guest@127.0.0.1:{port}/{name}");
         let mut environment = environment(dir, &origins.join(","), &amqp_url(broker_proxy.address.port()));
         environment.insert("COURIER_STORE__URL".into(), workers_store);
@@ -98,17 +104,16 @@ impl Stage {
             environment.insert("COURIER_RETRY__GIVE_UP_MIN_RETRIES".into(), "1".into());
         }
         let config = load(&Sources { files: vec![], environment: environment.clone().into_iter().collect() })?;
-        if plan.form.late {
-            // Later than the latest commit.
-            environment.insert("COURIER_TESTMO__LATE_DUPLICATE_CHECK_DELAY".into(), "10s".into());
-        }
+        // Later than the latest commit; a batch cannot be taken back before.
+        environment.insert("COURIER_TESTMO__LATE_DUPLICATE_CHECK_DELAY".into(), "10s".into());
         let direct = config::Store { url: direct_store.clone(), ..config.store.clone() };
         let store = Store::open(&direct, true, Clock::system()).await?;
         let people = Arc::new(People::new(store.clone(), &config)?);
-        for (tenant, origin) in TENANTS.iter().zip(&origins) {
+        for (tenant, origin) in everybody().zip(&origins) {
             testmo.create(tenant, AccountSpec::with_one_folder(&People::key_of(tenant)))?;
             people.enter(tenant, origin).await?;
         }
+        let other_folder = testmo.account(SOURCES).create_root_folder(1, "Other");
         let direct = config::Amqp { url: amqp_url(broker.port()?), rpc_timeout: PATIENCE, ..config.amqp.clone() };
         declare(&direct).await?;
         let declared_at = Instant::now();
@@ -137,6 +142,8 @@ impl Stage {
             people,
             persons,
             diary,
+            edits: Edits::default(),
+            other_folder,
             publisher,
             events,
             config,
@@ -191,7 +198,8 @@ impl Stage {
 
     /// Returns the time line, including the requests that the accounts received.
     pub(crate) fn told(&self) -> String {
-        let seen = TENANTS.map(|tenant| (tenant, self.testmo.account(tenant).requests()));
+        let everybody = TENANTS.into_iter().chain([SOURCES]);
+        let seen: Vec<_> = everybody.map(|tenant| (tenant, self.testmo.account(tenant).requests())).collect();
         self.timeline.told(&seen)
     }
 

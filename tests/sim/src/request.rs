@@ -127,6 +127,22 @@ impl Request {
         }
     }
 
+    /// Returns the ids in the body.
+    pub fn ids(&self) -> Vec<u64> {
+        let Some(Value::Array(ids)) = self.field("ids") else { return Vec::new() };
+        ids.iter().filter_map(Value::as_u64).collect()
+    }
+
+    /// Returns the columns that the body of a PATCH sets.
+    pub fn columns(&self) -> Vec<String> {
+        match &self.body {
+            Body::Json(Value::Object(fields)) if self.method == Method::Patch => {
+                fields.keys().filter(|column| *column != "ids").cloned().collect()
+            }
+            Body::Json(_) | Body::Nothing | Body::Broken => Vec::new(),
+        }
+    }
+
     /// Returns the names of the cases in the body, in order; an entry without a name counts as an empty one.
     pub fn case_names(&self) -> Vec<String> {
         let entries: Vec<&Value> = match self.field("cases") {

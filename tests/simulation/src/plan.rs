@@ -31,6 +31,8 @@ pub(crate) struct Plan {
     pub(crate) actions: Vec<(Duration, Action)>,
     pub(crate) rates: Rates,
     pub(crate) limits: Limits,
+    /// Whether tenants have users in both accounts.
+    pub(crate) roams: bool,
     /// When all faults end.
     pub(crate) healed: Duration,
 }
@@ -156,6 +158,7 @@ impl Plan {
             actions: Vec::new(),
             rates: rates(&mut rng, kind),
             limits: limits(&mut rng, kind),
+            roams: false,
             healed,
         };
         if kind == Kind::Flood {

@@ -26,6 +26,7 @@ use crate::replica::{Order, Replica};
 use crate::stage::{Stage, poison};
 use crate::store::ledger::awaits_late_check;
 use crate::store::replays::Note;
+use crate::store::tables::{BatchEntry, ShelfRow, Tables, is_of};
 
 /// The longest drain after all faults have ended. A connection that failed is re-verified automatically after minutes,
 /// and each try of a suspect waits for the previous lease to expire.
@@ -120,7 +121,7 @@ async fn carry_out(plan: &Plan, keeps_timeline: bool) -> Outcome {
     people.close();
     let drained = async {
         people.wait().await;
-        is_drained(&stage, plan).await
+        is_drained(&stage, plan, |_, _| false).await
     };
     let recovered = async { tokio::join!(recovery(&stage, plan, LONGEST_DRAIN), drained) };
     let (recovery, is_drained) = tokio::select! {
@@ -265,25 +266,29 @@ pub(crate) fn heal(stage: &Stage, plan: &Plan) {
     (0..plan.tenants.len()).for_each(|tenant| stage.renew(tenant));
 }
 
-/// Waits until nothing is left to do; returns false if that takes too long.
-pub(crate) async fn is_drained(stage: &Stage, plan: &Plan) -> bool {
+/// Waits until nothing is left to do but what `waits` for a person; returns false if that takes too long.
+pub(crate) async fn is_drained(stage: &Stage, plan: &Plan, waits: fn(&Tables, &ShelfRow) -> bool) -> bool {
     let (limit, mut quiet) = (Instant::now() + LONGEST_DRAIN, 0);
     while quiet < CERTAIN {
         if Instant::now() > limit {
             return false;
         }
         sleep(Duration::from_secs(1)).await;
-        quiet = if is_idle(stage, plan) { quiet + 1 } else { 0 };
+        quiet = if is_idle(stage, plan, waits) { quiet + 1 } else { 0 };
     }
     true
 }
 
-fn is_idle(stage: &Stage, plan: &Plan) -> bool {
+fn is_idle(stage: &Stage, plan: &Plan, waits: fn(&Tables, &ShelfRow) -> bool) -> bool {
     stage.broker.left() == 0
         && stage.store.at_once(|tables, now| {
-            let parked = |row: &crate::store::tables::ShelfRow| row.state == ShelfState::Parked || row.is_leased(now);
-            let open = |entry: &crate::store::tables::BatchEntry| {
-                entry.stored.record.state == BatchState::Open || awaits_late_check(&entry.stored.record)
+            let waiting: Vec<&ShelfRow> = tables.shelf.values().filter(|row| waits(tables, row)).collect();
+            let parked =
+                |row: &ShelfRow| row.is_leased(now) || (row.state == ShelfState::Parked && !waits(tables, row));
+            let open = |entry: &BatchEntry| {
+                let record = &entry.stored.record;
+                let waits = waiting.iter().any(|row| is_of(&row.content.identity, &record.key));
+                (record.state == BatchState::Open && !waits) || (awaits_late_check(record) && !plan.roams)
             };
             let known = |batch: &crate::batches::BatchPlan| tables.batch(&plan.key_of(batch)).is_some();
             let echoed = |batch: &crate::batches::BatchPlan| {

@@ -26,14 +26,14 @@ use crate::diary::{Diary, lock};
 use crate::fuse::Fuse;
 use crate::plan::{ACCOUNTS, Kind, Plan, TenantPlan, origin_of};
 use crate::store::tables::Tables;
-use crate::store::{MemoryStore, POISON};
+use crate::store::{MemoryStore, POISON, StoreOf};
 use crate::testmo::Testmo;
 use crate::weather::Weather;
 
 /// The key of the person who edits cases.
 pub(crate) const PERSON: &str = "testmo_api_of_a_person";
 /// The state of cases that are retired, in a new account.
-const DEPRECATED: u64 = 5;
+pub(crate) const DEPRECATED: u64 = 5;
 /// How often the broker delivers a message again.
 const DELIVERY_LIMIT: u64 = 50;
 
@@ -50,6 +50,8 @@ pub(crate) struct Stage {
     tenants: Tenants,
     policy: AddressPolicy,
     plans: Vec<TenantPlan>,
+    /// The account of each tenant.
+    accounts: Mutex<Vec<&'static str>>,
     /// How many keys each tenant has had.
     keys: Mutex<Vec<u32>>,
     broken: Mutex<Vec<String>>,
@@ -118,6 +120,7 @@ impl Stage {
             keyring: KEYRING.clone(),
             policy,
             plans: plan.tenants.clone(),
+            accounts: Mutex::new(plan.tenants.iter().map(|tenant| tenant.account).collect()),
             keys: Mutex::new(vec![0; plan.tenants.len()]),
             config,
             diary,
@@ -142,7 +145,7 @@ impl Stage {
         let key = lock(&self.keys)[number];
         let retired = Some(Retired { state_id: Some(DEPRECATED), folder_id: None });
         let mapping = Mapping { batch_tag: tenant.batch_tag, dropped: tenant.dropped, retired, ..Mapping::default() };
-        let origin = self.policy.check(&origin_of(tenant.account)).expect("an origin");
+        let origin = self.policy.check(&origin_of(self.account_of(number))).expect("an origin");
         let entered = Entered {
             tenant: tenant.id(),
             access: Access { origin, key: SecretString::from(key_of(&tenant.name, key)) },
@@ -184,7 +187,7 @@ impl Stage {
 
     /// Makes Testmo refuse the tenant's key.
     pub(crate) fn revoke(&self, number: usize) {
-        let account = self.plans[number].account;
+        let account = self.account_of(number);
         self.testmo.world(|world| world.station_mut(account).map(|s| s.account.revoke_key(user_of(number))));
     }
 
@@ -196,11 +199,28 @@ impl Stage {
             keys[number] += 1;
             key_of(&tenant.name, keys[number])
         };
+        let account = self.account_of(number);
         let renewed = |world: &mut World| {
-            world.station_mut(tenant.account).and_then(|s| s.account.renew_key(user_of(number), Some(key)))
+            world.station_mut(account).and_then(|s| s.account.renew_key(user_of(number), Some(key)))
         };
         self.testmo.world(renewed);
         self.connect(number);
+    }
+
+    /// Returns the account that a tenant is connected to.
+    pub(crate) fn account_of(&self, number: usize) -> &'static str {
+        lock(&self.accounts)[number]
+    }
+
+    /// Connects the tenant to another account.
+    pub(crate) fn move_to(&self, number: usize, account: &'static str) {
+        lock(&self.accounts)[number] = account;
+        self.renew(number);
+    }
+
+    /// Returns what a person at a store of their own knows the tenants' connections by.
+    pub(crate) fn tenants_at(&self, store: StoreOf) -> Tenants {
+        Tenants::new(Arc::new(store), self.keyring.clone(), self.policy.clone())
     }
 
     /// Sets the store's clock, within what the worker assumes about clocks: leases may end early by at most the margin.
@@ -293,7 +313,7 @@ fn world(plan: &Plan, now: i64) -> World {
             token: key_of(&tenant.name, 0),
             role: Role::Write,
         };
-        let here = plan.tenants.iter().enumerate().filter(|(_, tenant)| tenant.account == account);
+        let here = plan.tenants.iter().enumerate().filter(|(_, tenant)| plan.roams || tenant.account == account);
         let folder = |id, name: &str| FolderSpec { id: Some(id), name: name.to_owned(), folders: Vec::new() };
         let mut spec = AccountSpec {
             users: here.map(user).chain([person()]).collect(),

@@ -106,6 +106,7 @@ fn calm() -> Plan {
             tries: 3,
             longest_wait: ms(30_000),
         },
+        roams: false,
         healed: ms(10_000),
     }
 }

@@ -12,6 +12,7 @@ mod replays;
 mod starts;
 
 use crate::drain::Drained;
+use crate::generations;
 use crate::plan::Plan;
 use crate::replays::Replays;
 use crate::stage::Stage;
@@ -24,6 +25,7 @@ pub(crate) async fn check(plan: &Plan, stage: &Stage, drained: &Drained) -> anyh
         false => cases::check(plan, &there, drained, &replays)?,
     };
     broken.extend(events::check(plan, &there, drained, &replays));
+    broken.extend(generations::check(&plan.generations, stage, drained).await?);
     broken.extend(ledger::check(plan, stage, drained).await?);
     broken.extend(rate_limit_pauses::check(plan, stage).await?);
     broken.extend(replays::check(stage, &replays));

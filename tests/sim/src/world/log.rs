@@ -28,6 +28,10 @@ pub struct RequestRecord {
     pub user: Option<String>,
     /// The names of the cases in the body, in order.
     pub case_names: Vec<String>,
+    /// The ids in the body, of the cases that the request is to change or delete.
+    pub ids: Vec<u64>,
+    /// The columns that it is to change.
+    pub columns: Vec<String>,
     /// The status that was sent; `None` if nothing was sent.
     pub status: Option<u16>,
     /// Whether the connection was cut, before the answer or after half of it.

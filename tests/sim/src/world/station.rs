@@ -103,6 +103,8 @@ impl Station {
             key,
             user: user.map(|user| user.name.clone()),
             case_names: request.case_names(),
+            ids: request.ids(),
+            columns: request.columns(),
             status: None,
             is_cut: false,
             is_abandoned: false,

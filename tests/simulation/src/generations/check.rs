@@ -8,25 +8,39 @@ use testmo_courier::batch::ledger::{BatchState, CaseState, Change};
 use testmo_sim::model::Case;
 
 use super::draw::{Generation, GenerationPlan, name, prefix};
-use super::edits::{Edited, Edits, prefix_of};
+use super::edits::{Edited, Edits, is_generated, prefix_of};
+use super::turns::{FOREIGN, foreign, waits};
 use crate::plan::ACCOUNTS;
-use crate::stage::Stage;
+use crate::stage::{DEPRECATED, Stage};
+use crate::store::tables::is_of;
+use crate::testmo::host_of;
 
 /// Returns every violation.
-pub(super) fn check(stage: &Stage, drawn: &GenerationPlan, edits: &Edits) -> Vec<String> {
+pub(super) fn check(
+    stage: &Stage,
+    drawn: &GenerationPlan,
+    edits: &Edits,
+    restarts: &BTreeMap<&'static str, i64>,
+) -> Vec<String> {
     let mut check = Check { stage, drawn, edits, rows: rows(stage), broken: Vec::new() };
     check.once();
     check.edits_stay();
+    check.others_stay(restarts);
     for source in 0..drawn.generations.len() {
         let of_source = drawn.generations.iter().filter(|generation| generation.source == source);
-        if let Some(last) = of_source.max_by_key(|generation| generation.number) {
-            check.is_up_to_date(last);
+        match of_source.max_by_key(|generation| generation.number) {
+            // What a later generation had when its batch was taken back is left.
+            Some(_) if drawn.is_taken_back_early() => {}
+            Some(last) if drawn.taken_back.is_some() => check.is_taken_back(last.source),
+            Some(last) => check.is_up_to_date(last),
+            None => {}
         }
     }
     let shelved = stage.store.at_once(|tables, _| {
         tables
             .shelf
             .values()
+            .filter(|row| !waits(tables, row))
             .map(|row| format!("{:?} is on the shelf: {:?}", row.content.identity, row.content.reason))
             .collect::<Vec<_>>()
     });
@@ -59,14 +73,17 @@ impl Check<'_> {
     /// No case is there twice, and none that a person has deleted comes back.
     fn once(&mut self) {
         let mut there: BTreeMap<(String, String), Vec<u64>> = BTreeMap::new();
-        for ((account, id), row) in &self.rows {
+        // What is taken back is not known any more, and created again by the next generation.
+        let is_taken_back = |row: &Case| self.drawn.is_taken_back_early() && row.state_id == DEPRECATED;
+        for ((account, id), row) in self.rows.iter().filter(|(_, row)| is_generated(&row.name) && !is_taken_back(row)) {
             there.entry((account.clone(), prefix_of(&row.name).to_owned())).or_default().push(*id);
         }
         for (case, ids) in there {
             if ids.len() > 1 {
                 self.broken.push(format!("{case:?} is there as {ids:?}"));
             }
-            if self.edits.deleted.contains(&case) {
+            // What was deleted and then taken back together with its source is new in a later generation.
+            if self.edits.deleted.contains(&case) && !self.drawn.is_taken_back_early() {
                 self.broken.push(format!("{case:?} was deleted and is there as {ids:?}"));
             }
         }
@@ -75,7 +92,9 @@ impl Check<'_> {
     /// What a person has edited stays, unless the request that changed it came of a read before the edit.
     fn edits_stay(&mut self) {
         let sent = self.stage.testmo.sent_changes();
-        for ((account, id), columns) in &self.edits.kept {
+        let stays = |(account, _): &&(String, u64)| !self.drawn.starts_again(account);
+        for (key, columns) in self.edits.kept.iter().filter(|(key, _)| stays(key)) {
+            let (account, id) = key;
             let row = self.rows.get(&(account.clone(), *id));
             for (column, Edited { value, at }) in columns {
                 if row.is_some_and(|row| shown(row, column) == *value) {
@@ -95,6 +114,40 @@ impl Check<'_> {
         }
     }
 
+    /// What somebody else created under ids that were given before stays as it is, unless the request that changed it came of a
+    /// read before that.
+    fn others_stay(&mut self, restarts: &BTreeMap<&'static str, i64>) {
+        let sent = self.stage.testmo.sent_changes();
+        for (account, at) in restarts {
+            for number in 0..FOREIGN {
+                let is_excused = sent.iter().any(|change| {
+                    change.account == *account
+                        && change.id == number + 1
+                        && change.read_at.is_none_or(|read_at| read_at <= *at)
+                });
+                let is_there = |((of, id), row): (&(String, u64), &Case)| {
+                    of == account && *id == number + 1 && row.name == foreign(number) && row.updated_at.is_none()
+                };
+                if !is_excused && !self.rows.iter().any(is_there) {
+                    self.broken.push(format!("{:?} in {account} was changed", foreign(number)));
+                }
+            }
+        }
+    }
+
+    /// Nothing is left of a source whose batches were taken back, the latest first, but what people have touched.
+    fn is_taken_back(&mut self, source: usize) {
+        let tenant = self.drawn.tenant_of(source);
+        let account = self.drawn.plan.tenants[tenant].account;
+        for ((of, id), row) in &self.rows {
+            let is_of_source = of == account && is_generated(&row.name) && row.name.starts_with(&format!("s{source} "));
+            let is_touched = self.edits.kept.contains_key(&(of.clone(), *id));
+            if is_of_source && !is_touched && row.state_id != DEPRECATED {
+                self.broken.push(format!("{:?} is left as {id} in {account}", row.name));
+            }
+        }
+    }
+
     /// Each case of the last generation of a source has what that gave it, unless a person has touched it.
     fn is_up_to_date(&mut self, last: &Generation) {
         let key = self.drawn.key_of(last);
@@ -103,12 +156,21 @@ impl Check<'_> {
             return;
         };
         if record.state != BatchState::Delivered {
-            self.broken.push(format!("{key} is {}", record.state.name()));
+            let waits = self.stage.store.at_once(|tables, _| {
+                tables.shelf.values().any(|row| is_of(&row.content.identity, &key) && waits(tables, row))
+            });
+            if !waits {
+                self.broken.push(format!("{key} is {}", record.state.name()));
+            }
             return;
         }
-        let account = self.drawn.plan.tenants[self.drawn.tenant_of(last.source)].account;
         for ((case, version), entry) in last.cases.iter().zip(&record.cases) {
             let prefix = prefix(last.source, *case);
+            let target = record.targets.get(entry.target).map(|target| target.account.as_str());
+            let account = target.map_or(self.drawn.plan.tenants[self.drawn.tenant_of(last.source)].account, host_of);
+            if self.drawn.starts_again(account) {
+                continue;
+            }
             let found = self.rows.iter().find(|((of, _), row)| of == account && prefix_of(&row.name) == prefix);
             let touched = found.and_then(|(key, _)| self.edits.kept.get(key));
             if self.edits.deleted.contains(&(account.to_owned(), prefix.clone())) {

@@ -38,8 +38,8 @@ pub(super) struct Edits {
 }
 
 impl Edits {
-    /// Edits a case that is known to be created, by a number that may be too large: where that is not known, a worker looks for
-    /// the case by what it sent.
+    /// Edits a case, by a number that may be too large. Where it is not known yet that a case is created, a worker looks for it
+    /// by what it sent: such a case is only described.
     pub(super) fn make(&mut self, stage: &Stage, account: &'static str, edit: Edit, which: usize) {
         let origin = origin_of(account);
         let known: BTreeSet<u64> = stage.store.at_once(|tables, _| {
@@ -48,7 +48,7 @@ impl Edits {
         });
         let rows = stage.testmo.world(|world| world.station(account).map(|station| station.case_views()));
         let mut rows: Vec<CaseView> = rows.unwrap_or_default();
-        rows.retain(|row| known.contains(&row.id));
+        rows.retain(|row| is_generated(&row.name) && (edit == Edit::Describe || known.contains(&row.id)));
         let Some(row) = which.checked_rem(rows.len()).map(|at| &rows[at]) else { return };
         let key = (account.to_owned(), row.id);
         let now = stage.diary.true_time();
@@ -77,4 +77,11 @@ impl Edits {
 pub(super) fn prefix_of(name: &str) -> &str {
     let end = name.match_indices(' ').nth(1).map_or(name.len(), |(at, _)| at + 1);
     &name[..end]
+}
+
+/// Returns whether a case is one of a generation.
+pub(super) fn is_generated(name: &str) -> bool {
+    name.starts_with('s')
+        && prefix_of(name).ends_with(' ')
+        && name.split(' ').nth(1).is_some_and(|word| word.starts_with('c'))
 }

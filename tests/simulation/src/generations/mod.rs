@@ -3,21 +3,29 @@
 mod check;
 mod draw;
 mod edits;
+mod take_back;
+mod turns;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until};
+use futures_util::future::join_all;
+use testmo_courier::batch::BatchKey;
+use testmo_courier::batch::ledger::BatchState;
+use testmo_courier::store::shelf::ShelfState;
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::task::TaskTracker;
 
 use self::check::check;
 use self::draw::GenerationPlan;
 use self::edits::Edits;
+use self::turns::{take_all_back, turn, waits};
 use crate::broker::Queue;
 use crate::mutation::Mutation;
 use crate::replica::Order;
 use crate::run::{Outcome, act, cases_in, counts, end, heal, in_paused_time, is_drained, replicas};
 use crate::stage::Stage;
+use crate::store::tables::{ShelfRow, is_of};
 
 /// Runs the plan of generations of a seed, with or without a known bug; records a time line if `keeps_timeline` is set.
 pub fn simulate(seed: u64, mutation: Option<Mutation>, keeps_timeline: bool) -> Outcome {
@@ -47,29 +55,49 @@ async fn carry_out(drawn: &GenerationPlan, keeps_timeline: bool) -> Outcome {
         (0..plan.replicas).for_each(|replica| give(replica, Order::KillAfter(None)));
     };
     let mut edits = Edits::default();
-    tokio::join!(publish(&stage, drawn, began), edit(&stage, drawn, &mut edits, began), acting);
-    if !is_drained(&stage, plan).await {
+    let turning = turn(&stage, drawn, began);
+    let ((), (), restarts, ()) =
+        tokio::join!(publish(&stage, drawn, began), edit(&stage, drawn, &mut edits, began), turning, acting);
+    if !is_drained(&stage, plan, waits).await {
         stage.complain("it does not come to an end".into());
+    }
+    if let Some(deletes) = drawn.taken_back {
+        take_all_back(&stage, drawn, deletes).await;
     }
     (0..plan.replicas).for_each(|replica| give(replica, Order::End));
     let mut broken = end(&stage, &tasks).await;
-    broken.extend(check(&stage, drawn, &edits));
+    broken.extend(check(&stage, drawn, &edits, &restarts));
     let (pushes, packs, replayed) = counts(&stage);
     let (timeline, simulated, cases) = (stage.diary.lines(), stage.diary.elapsed(), cases_in(&stage));
     Outcome { broken, timeline, simulated, cases, pushes, packs, replayed, planned: (0, 0) }
 }
 
-/// Publishes every generation at its times.
+/// Publishes every generation at its times; one that names the one before not before that is settled, or left to a person.
 async fn publish(stage: &Stage, drawn: &GenerationPlan, began: Instant) {
-    let of = |generation: &draw::Generation| {
+    let publishing = drawn.generations.iter().map(async |generation| {
         let body = drawn.body(generation);
-        generation.at.iter().map(|at| (*at, body.clone())).collect::<Vec<(Duration, Vec<u8>)>>()
+        for at in &generation.at {
+            sleep_until(began + *at).await;
+            if let Some(replaced) = generation.replaces {
+                settled(stage, &drawn.key_of_number(generation.source, replaced)).await;
+            }
+            stage.broker.publish(Queue::Cases, "testmo.cases", body.clone());
+        }
+    });
+    join_all(publishing).await;
+}
+
+/// Waits until a batch is finished, or on the shelf for a person.
+async fn settled(stage: &Stage, key: &BatchKey) {
+    let is_settled = || {
+        stage.store.at_once(|tables, _| {
+            let is_finished = tables.batch(key).is_some_and(|stored| stored.record.state != BatchState::Open);
+            let is_left = |row: &ShelfRow| row.state == ShelfState::Dead && is_of(&row.content.identity, key);
+            is_finished || tables.shelf.values().any(is_left)
+        })
     };
-    let mut messages: Vec<(Duration, Vec<u8>)> = drawn.generations.iter().flat_map(of).collect();
-    messages.sort_by_key(|(at, _)| *at);
-    for (at, body) in messages {
-        sleep_until(began + at).await;
-        stage.broker.publish(Queue::Cases, "testmo.cases", body);
+    while !is_settled() {
+        sleep(Duration::from_millis(500)).await;
     }
 }
 

@@ -114,6 +114,7 @@ impl QuietPlan {
             actions: Vec::new(),
             rates,
             limits,
+            roams: false,
             healed: Duration::ZERO,
         };
         let per_minute = (rng.u8(..4) == 0).then(|| rng.u32(60..1_200));

@@ -144,6 +144,7 @@ impl Tables {
         if let Some(ended) = &change.ended {
             self.end_push(ended);
         }
+        self.keep_undo(change);
         self.forget(&change.forgotten);
         self.remember(&change.written, now);
         if let Some(tenant) = &change.success {
@@ -351,6 +352,8 @@ impl Tables {
             }
             self.parts.retain(|(of, _)| of != key);
             self.histories.remove(key);
+            self.undos.retain(|(of, _), _| of != key);
+            self.former.retain(|(of, _), _| of != key);
         }
         let parts = &self.parts;
         self.pushes.retain(|push, _| parts.iter().any(|(_, of)| of == push));

@@ -19,6 +19,7 @@ pub(crate) mod tables;
 #[cfg(test)]
 mod tests;
 mod unbound;
+mod undos;
 mod view;
 mod written;
 

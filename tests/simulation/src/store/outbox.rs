@@ -55,6 +55,13 @@ impl Tables {
         self.outbox.values_mut().filter(is_meant)
     }
 
+    /// Returns the bodies of the events of a subject, the oldest first.
+    pub(crate) fn bodies_of(&self, subject: &str) -> Vec<String> {
+        let mut rows: Vec<&OutboxRow> = self.outbox.values().filter(|row| row.event.subject == subject).collect();
+        rows.sort_by_key(|row| (row.event.created_at, row.event.id.as_str()));
+        rows.into_iter().map(|row| row.event.body.clone()).collect()
+    }
+
     pub(crate) fn mark_sent(&mut self, sent: &[OutboxEvent]) {
         self.rows_of(sent).for_each(|row| row.sent = true);
     }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use testmo_courier::account::Throttle;
+use testmo_courier::batch::undo::Undo;
 use testmo_courier::batch::written::{CaseIdentity, SourceId, WrittenCase};
 use testmo_courier::batch::{BatchKey, TenantId};
 use testmo_courier::store::accounts::LaneOverride;
@@ -48,6 +49,9 @@ pub(crate) struct Tables {
     pub(crate) histories: BTreeMap<BatchKey, BTreeMap<u64, HistoryEntry>>,
     pub(crate) written: BTreeMap<CaseIdentity, (WrittenCase, i64)>,
     pub(crate) sources: BTreeMap<SourceId, SourceRow>,
+    /// Undos with their rows, and what cases were before batches wrote fields of theirs, by batch and number or epoch.
+    pub(crate) undos: BTreeMap<(BatchKey, u64), Undo>,
+    pub(crate) former: BTreeMap<(BatchKey, u64), Vec<u8>>,
     pub(crate) instances: BTreeMap<String, Instance>,
     pub(crate) suspicions: BTreeMap<String, i64>,
     pub(crate) replays: BTreeMap<ReplayId, Replay>,

@@ -78,6 +78,15 @@ impl Tables {
         SourceOutcome::Granted { latest_at }
     }
 
+    /// Returns which batch has written the latest generation of a source, and when its cases were generated.
+    pub(crate) fn latest_of(&self, source: SourceId) -> Option<(i64, BatchKey)> {
+        let row = self.sources.get(&source)?;
+        let owner = self.batches.get(&row.owner).map(|entry| entry.stored.record.state);
+        let has_written = matches!(owner, Some(BatchState::Delivered | BatchState::Partial));
+        let is_latest = has_written && row.latest.as_ref().is_none_or(|(at, _)| *at <= row.generated_at);
+        if is_latest { Some((row.generated_at, row.owner.clone())) } else { row.latest.clone() }
+    }
+
     pub(crate) fn remember(&mut self, cases: &[WrittenCase], now: i64) {
         self.written.extend(cases.iter().map(|case| (case.identity, (case.clone(), day(now)))));
     }
