@@ -6,10 +6,10 @@ PLANS ?= 10000
 QUIET ?= 10000
 GENERATIONS ?= 10000
 JOBS ?= 1
-.PHONY: help demo demo-stop monitoring api-test chaos simulate bench test fmt lint docs unit fuzz mutants deny clean
+.PHONY: help demo demo-stop monitoring kubernetes-test api-test chaos simulate bench test fmt lint docs unit fuzz mutants deny clean
 
 help: ## what can be made
-	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 24
 
 demo: ## watch batches travel from RabbitMQ into a stand-in of Testmo (KEEP=1 leaves it running)
 	@KEEP=$(KEEP) tests/demo/run.sh
@@ -19,6 +19,9 @@ demo-stop: ## end what `make demo KEEP=1` left running
 
 monitoring: ## alerts and dashboard, tried with a private Prometheus and a worker under load
 	@tests/monitoring/run.sh
+
+kubernetes-test: ## manifests, image and compose file, rendered and validated without a cluster
+	@tests/kubernetes/run.sh
 
 api-test: ## the JSON API by its own OpenAPI document, with schemathesis (EXAMPLES=n for each route) and a linter
 	@tests/api/run.sh
