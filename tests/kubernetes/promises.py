@@ -1,4 +1,4 @@
-"""Checks what no schema knows of the rendered manifests: that names, labels, ports, settings and times fit together.
+"""Checks what no schema knows of the manifests and the compose file: that names, ports, settings and times fit together.
 
     promises.py RENDERED… -- RULES… prints a line for each fault, and exits with 1 if there is one.
 """
@@ -201,6 +201,32 @@ def check_file(file):
     return resources
 
 
+def check_compose():
+    """Checks the services of the compose file, and returns how many there are."""
+    keys, defaults = settings_of_program()
+    compose = yaml.safe_load((ROOT / "deploy/compose.yaml").read_text())
+    for name, service in compose["services"].items():
+        expect(service.get("read_only") is True, f"{name}: may write into its image")
+        expect(service.get("cap_drop") == ["ALL"] and not service.get("cap_add"), f"{name}: has capabilities")
+        expect(service.get("security_opt") == ["no-new-privileges:true"], f"{name}: may gain privileges")
+        for bound in ["mem_limit", "cpus", "pids_limit"]:
+            expect(bound in service, f"{name}: has no {bound}")
+        image = service["image"]
+        is_ours = image in ["testmo-courier", "testmo-sim"]
+        expect(is_ours or re.search(r":v?\d+\.\d+(\.\d+)?", image), f"{name}: {image} is no exact version")
+        for port in service.get("ports", []):
+            expect(port.startswith("127.0.0.1:"), f"{name}: {port} is open to other machines")
+        expect("healthcheck" in service or name == "testmo-sim", f"{name}: has no health check")
+        for variable in service.get("environment", {}):
+            is_setting = variable in keys or not image.startswith("testmo-courier")
+            expect(is_setting, f"{name}: {variable} is no setting")
+    worker = compose["services"]["courier"]
+    drain = seconds(worker["environment"].get("COURIER_WORKER__DRAIN_TIMEOUT", defaults["worker"]["drain_timeout"]))
+    grace = seconds(worker["stop_grace_period"])
+    expect(grace > drain + AFTER_DRAIN, f"courier: {grace} s are too short for a drain of {drain} s")
+    return len(compose["services"])
+
+
 def check_rules(resources, files):
     deployed = [group for r in resources if r["kind"] == "PrometheusRule" for group in r["spec"]["groups"]]
     expected = [group for file in files for group in yaml.safe_load(Path(file).read_text())["groups"]]
@@ -219,6 +245,9 @@ def main():
             print(f"{Path(file).stem}: the {count} rules are those of deploy/prometheus")
         faults[before:] = [f"{Path(file).stem}: {fault}" for fault in faults[before:]]
         print(f"{Path(file).stem}: {len(resources)} resources, {len(faults) - before} faults")
+    before = len(faults)
+    count = check_compose()
+    print(f"deploy/compose.yaml: {count} services, {len(faults) - before} faults")
     for fault in faults:
         print(f"  {fault}")
     sys.exit(1 if faults else 0)
