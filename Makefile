@@ -6,7 +6,7 @@ PLANS ?= 10000
 QUIET ?= 10000
 GENERATIONS ?= 10000
 JOBS ?= 1
-.PHONY: help demo demo-stop monitoring kubernetes-test api-test chaos simulate bench test fmt lint docs unit fuzz mutants deny clean
+.PHONY: help demo demo-stop monitoring kubernetes-test systemd-test api-test chaos simulate bench test fmt lint docs unit fuzz mutants deny clean
 
 help: ## what can be made
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 24
@@ -22,6 +22,9 @@ monitoring: ## alerts and dashboard, tried with a private Prometheus and a worke
 
 kubernetes-test: ## manifests, image and compose file, rendered and validated without a cluster
 	@tests/kubernetes/run.sh
+
+systemd-test: ## the unit for systemd: its exposure, and a worker that is confined as the unit says
+	@tests/systemd/run.sh
 
 api-test: ## the JSON API by its own OpenAPI document, with schemathesis (EXAMPLES=n for each route) and a linter
 	@tests/api/run.sh
