@@ -16,6 +16,7 @@ mod crashes;
 #[cfg(debug_assertions)]
 mod crashes_faulty;
 mod deliver;
+mod deployed;
 mod descriptors;
 mod earlier_store;
 mod edited;
