@@ -18,13 +18,13 @@ struct Example {
 }
 
 /// A running consumer, which is killed at the end.
-struct Consumer {
+pub(crate) struct Consumer {
     child: Child,
     output: PathBuf,
 }
 
 impl Consumer {
-    fn start(mut command: Command, output: PathBuf) -> Self {
+    pub(crate) fn start(mut command: Command, output: PathBuf) -> Self {
         let file = File::create(&output).expect("a file for the output");
         let errors = file.try_clone().expect("a second handle");
         let child = command.stdout(file).stderr(errors).stdin(Stdio::null()).spawn().expect("the consumer");
@@ -36,7 +36,7 @@ impl Consumer {
     }
 
     /// Waits until it has printed a line that begins like this.
-    async fn prints(&mut self, beginning: &str) {
+    pub(crate) async fn prints(&mut self, beginning: &str) {
         let (child, output) = (std::cell::RefCell::new(&mut self.child), &self.output);
         until(async || {
             let printed = std::fs::read_to_string(output).expect("its output");

@@ -41,6 +41,7 @@ mod own_rows;
 mod pages;
 #[cfg(debug_assertions)]
 mod panics;
+mod permissions;
 mod permits;
 mod poison;
 mod project_fields;
