@@ -12,7 +12,8 @@ ldd "$program" | grep -o '/[^ )]*' | while read -r library; do
     install -D -m 755 "$library" "$root$library"
 done
 install -D -m 644 -t "$root/etc/ssl/certs" /etc/ssl/certs/ca-certificates.crt
-mkdir -p "$root/etc"
+# Where a container may have a temporary file system.
+install -d -m 1777 "$root/tmp"
 echo 'courier:x:10001:10001::/nonexistent:/nonexistent' >"$root/etc/passwd"
 echo 'courier:x:10001:' >"$root/etc/group"
 # Names are resolved by the hosts file, then by DNS.
