@@ -20,7 +20,7 @@ die() {
     exit 2
 }
 
-# Installs the packages anew only if their list has changed.
+# Installs the packages again only if their list has changed.
 install_python() {
     local list=$here/requirements.txt venv=$folder/venv
     if ! cmp -s "$list" "$venv/requirements.txt"; then

@@ -60,7 +60,7 @@ pub(super) async fn answer(console: Arc<Console>, route: &'static Route, request
     let reached = reached(&console, &headers);
     match take(console.clone(), route, request).await {
         Ok(answer) => answer.into_response(),
-        // Whoever has no session logs in, and goes on to the page.
+        // A person without a session logs in, and is then sent to the page.
         Err(problem) if problem.code == Code::Unauthenticated && route.verb == Verb::Get => {
             let next = Fields::default().query(&[], [("next", back.as_str())]);
             let notice = Notice::mixed(format!("{} Log in to go on.", problem.detail()));
@@ -121,7 +121,7 @@ async fn take(console: Arc<Console>, route: &'static Route, mut request: Request
         Some(proxies) => proxies.client(peer, &parts.headers),
         None => peer,
     });
-    // Whoever sends a form slowly keeps no one else from a page.
+    // A browser that sends a form slowly keeps no one else from a page.
     drop(permit);
     // A message takes memory, so one at a time is read.
     let large = match route.body {

@@ -61,7 +61,7 @@ impl TenantLine {
 
 async fn list(visit: Visit) -> Result<Answer, Problem> {
     let store = visit.store();
-    // Whoever has typed the name of a tenant goes to its page, which a new one has, too.
+    // A person who has typed the name of a tenant is sent to its page; a new tenant has one, too.
     if let Some(tenant) = visit.query.text("open") {
         return Ok(Answer::to(&format!("/tenants/{}", in_path(tenant))));
     }

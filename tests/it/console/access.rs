@@ -80,7 +80,7 @@ async fn every_page_is_open_to_its_role_and_above_and_to_nobody_else() {
                 "GET" => browser.get(at),
                 _ => browser.post(at, &form),
             };
-            // A page of another site sends no form of the console, whoever has a session in the browser.
+            // A page of another site sends no form of the console, also where the browser has a session.
             if page.method == "POST" {
                 for headers in [
                     "Origin: http://evil.example\r\n".to_owned(),

@@ -38,7 +38,7 @@ async fn one_message_is_edited_after_its_difference_was_shown() {
         shown.says("/cases/1/name");
         let stored = send(&mut browser, &edited, "store").is(303);
         browser.get(&stored.to()).is(200).says("Stored.").says("another &#38; &#60;b&#62;name");
-        // Whoever has the draft from before changes nothing.
+        // A draft from before changes nothing.
         send(&mut browser, &message, "store").is(409).says("nothing was stored");
         browser.get("/audit").is(200).says("a slip").says("anna");
         api.end().await.end_leaving(&[LeftOver::ShelfRows]).await;

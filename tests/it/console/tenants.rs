@@ -42,7 +42,7 @@ async fn a_tenant_is_connected_by_the_form_with_the_cause_beside_the_field_at_fa
         assert!(!wrong.text.contains("wrong\" type"), "the key is never shown again");
         let page = browser.get("/tenants/acme").is(200);
         entered(&mut browser, &wrong, to, &origin, &key_of("birch"), "999").is(200).says("id=\"folder_id-wrong\"");
-        // Whoever has an outdated form changes nothing.
+        // An outdated form changes nothing.
         entered(&mut browser, &page, to, &origin, &key_of("birch"), "1").is(409).says("Nothing was saved");
         let page = browser.get("/tenants/acme").is(200);
         let state = page.field("state");
