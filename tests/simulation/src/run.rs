@@ -30,7 +30,7 @@ use crate::store::tables::{BatchEntry, ShelfRow, Tables, is_of};
 
 /// The longest drain after all faults have ended. A connection that failed is re-verified automatically after minutes,
 /// and each try of a suspect waits for the previous lease to expire.
-const LONGEST_DRAIN: Duration = Duration::from_secs(3 * 3_600);
+pub(crate) const LONGEST_DRAIN: Duration = Duration::from_secs(3 * 3_600);
 /// For how many seconds in a row nothing may be left to do before the run counts as drained.
 const CERTAIN: u32 = 5;
 

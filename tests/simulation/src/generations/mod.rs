@@ -23,7 +23,7 @@ use self::turns::{take_all_back, turn, waits};
 use crate::broker::Queue;
 use crate::mutation::Mutation;
 use crate::replica::Order;
-use crate::run::{Outcome, act, cases_in, counts, end, heal, in_paused_time, is_drained, replicas};
+use crate::run::{LONGEST_DRAIN, Outcome, act, cases_in, counts, end, heal, in_paused_time, is_drained, replicas};
 use crate::stage::Stage;
 use crate::store::tables::{ShelfRow, is_of};
 
@@ -87,16 +87,22 @@ async fn publish(stage: &Stage, drawn: &GenerationPlan, began: Instant) {
     join_all(publishing).await;
 }
 
-/// Waits until a batch is finished, or on the shelf for a person.
+/// Waits until a batch is finished, or on the shelf until a person decides about it or about a batch before it.
 async fn settled(stage: &Stage, key: &BatchKey) {
+    let limit = Instant::now() + LONGEST_DRAIN;
     let is_settled = || {
         stage.store.at_once(|tables, _| {
             let is_finished = tables.batch(key).is_some_and(|stored| stored.record.state != BatchState::Open);
-            let is_left = |row: &ShelfRow| row.state == ShelfState::Dead && is_of(&row.content.identity, key);
+            let is_left = |row: &ShelfRow| {
+                (row.state == ShelfState::Dead || waits(tables, row)) && is_of(&row.content.identity, key)
+            };
             is_finished || tables.shelf.values().any(is_left)
         })
     };
     while !is_settled() {
+        if Instant::now() > limit {
+            return stage.complain(format!("{key} is neither finished nor left to a person"));
+        }
         sleep(Duration::from_millis(500)).await;
     }
 }
