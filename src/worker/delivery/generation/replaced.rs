@@ -30,6 +30,8 @@ pub(super) async fn find_replaced(
             note_sources(batch);
             Ok(None)
         }
+        // The batch is known while it waits: one that replaces it waits for it in turn.
+        Replaced::Open if batch.stored_epoch == 0 && !store_first(context, batch).await? => Ok(Some(NextStep::Refresh)),
         Replaced::Open => Ok(Some(wait_for(batch, &key))),
         // It may just be arriving.
         Replaced::Unknown if batch.in_hand_since.elapsed() < PATIENCE => Ok(Some(NextStep::Pause(PAUSE))),
