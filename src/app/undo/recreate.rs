@@ -99,7 +99,7 @@ impl Run<'_> {
             return Ok(Some(End::Known));
         }
         let floor = rows.iter().map(|row| row.id).chain(held).max().unwrap_or(0);
-        let most = if self.is_apart() { 1 } else { MOST_CREATED };
+        let most = if self.resend.is_apart() { 1 } else { MOST_CREATED };
         let creates = creates.into_iter().take(most).map(|(place, creating)| (place, Creating { floor, ..creating }));
         self.create(journal, creates.collect()).await.map(Some)
     }
@@ -138,7 +138,7 @@ impl Run<'_> {
                 journal.undo.not_created(&places);
                 match is_refused(&error) {
                     true if places.len() > 1 => {
-                        self.go_apart();
+                        self.resend.go_apart();
                         End::Known
                     }
                     true => {

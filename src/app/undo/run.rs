@@ -13,6 +13,7 @@ use super::sources::Sources;
 use super::subject::Subject;
 use super::sweep::Sweep;
 use crate::app::case_pages::{PATIENCE, is_passing};
+use crate::batch::generation::Resend;
 use crate::batch::undo::{ItemState, Undo, UndoItem};
 use crate::batch::verdict::answer::FieldRefusal;
 use crate::batch::verdict::{UpdateFailure, after_failed_update};
@@ -41,10 +42,8 @@ pub(super) struct Run<'a> {
     /// What an undo did, by the ids of the rows, if that is taken back.
     pub(super) base: BTreeMap<u64, UndoItem>,
     pub(super) pacing: Pacing,
-    /// Whether each row gets a request of its own, as Testmo refused one with several.
-    is_apart: bool,
-    /// Columns that Testmo asked for in every request.
-    asked_for: Vec<String>,
+    /// What was learned from refused requests.
+    pub(super) resend: Resend,
     failures: usize,
 }
 
@@ -76,17 +75,7 @@ impl Pacing {
 impl<'a> Run<'a> {
     pub(super) fn new(subject: &'a Subject, caller: Caller<'a>, base: Option<&Undo>, pacing: Pacing) -> Self {
         let base = base.iter().flat_map(|undo| &undo.items).map(|item| (item.id, item.clone())).collect();
-        Self { subject, caller, sources: None, base, pacing, is_apart: false, asked_for: Vec::new(), failures: 0 }
-    }
-
-    /// Returns whether each row gets a request of its own.
-    pub(super) fn is_apart(&self) -> bool {
-        self.is_apart
-    }
-
-    /// Has each row get a request of its own.
-    pub(super) fn go_apart(&mut self) {
-        self.is_apart = true;
+        Self { subject, caller, sources: None, base, pacing, resend: Resend::default(), failures: 0 }
     }
 
     /// Has it send requests only while it has sources.
@@ -217,7 +206,7 @@ impl<'a> Run<'a> {
         if let Some(why) = self.lost_source().await? {
             end = End::Stop(why);
         }
-        for request in requests(planned, self.is_apart) {
+        for request in requests(planned, self.resend.is_apart()) {
             if !matches!(end, End::Known) {
                 journal.undo.not_done(&request.places());
                 continue;
@@ -300,20 +289,10 @@ impl<'a> Run<'a> {
         Ok(end)
     }
 
-    /// Takes in that Testmo refused a request. Where it asks for a field that was not sent, or refused several rows at once,
-    /// they are sent again with that field, or one by one.
+    /// Takes in that Testmo refused a request. A deletion has no fields that it could ask for.
     fn refused(&mut self, journal: &mut Journal<'_>, request: &Request, said: &[FieldRefusal]) {
-        let is_sent = |field: &str| request.body.as_ref().is_some_and(|body| body.contains_key(field));
-        let is_new = |field: &&FieldRefusal| {
-            !field.field.is_empty() && !is_sent(&field.field) && !self.asked_for.contains(&field.field)
-        };
-        let new: Vec<String> = said.iter().filter(is_new).map(|refusal| refusal.field.clone()).collect();
-        let is_several = request.members.len() > 1;
-        if request.body.is_some() && !new.is_empty() {
-            self.asked_for.extend(new);
-            journal.undo.not_done(&request.places());
-        } else if is_several {
-            self.is_apart = true;
+        let is_sent = |field: &str| request.body.as_ref().is_none_or(|body| body.contains_key(field));
+        if self.resend.after(said, is_sent, &request.ids()) {
             journal.undo.not_done(&request.places());
         } else {
             let words: Vec<String> = said.iter().map(|said| format!("{} {}", said.field, said.message)).collect();
@@ -324,11 +303,12 @@ impl<'a> Run<'a> {
     /// Takes in the rows of a page, and returns what is to be done with them.
     fn decided(&self, undo: &mut Undo, open: &BTreeMap<u64, usize>, page: &ShownPage) -> Vec<Planned> {
         let (kind, how) = (undo.kind, undo.how.clone());
+        let asked_for: Vec<&str> = self.resend.asked_for().collect();
         let mut planned = Vec::new();
         for row in &page.cases {
             let Some(place) = open.get(&row.id).copied().filter(|place| undo.items[*place].is_open()) else { continue };
             let base = self.base.get(&row.id);
-            let decide = |item: &UndoItem| self.subject.decide((kind, &how), item, base, row, &self.asked_for);
+            let decide = |item: &UndoItem| self.subject.decide((kind, &how), item, base, row, &asked_for);
             if let Some(intent) = undo.seen(place, &row.known_fields(), decide) {
                 planned.push(Planned { place, id: row.id, template: row.number("template_id"), intent });
             }

@@ -242,10 +242,10 @@ impl Subject {
         item: &UndoItem,
         base: Option<&UndoItem>,
         row: &ShownCase,
-        asked_for: &[String],
+        asked_for: &[&str],
     ) -> Decision {
         let shown = row.known_fields();
-        let required = self.required(row).chain(asked_for.iter().map(String::as_str));
+        let required = self.required(row).chain(asked_for.iter().copied());
         let times = Times { created_at: row.time("created_at"), updated_at: row.time("updated_at") };
         if undo.0 == UndoKind::Restore {
             return self.reversed(item, base, &shown, required);

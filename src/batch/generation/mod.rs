@@ -11,6 +11,7 @@ mod ours;
 mod removal;
 mod replaced;
 mod request_key;
+mod resend;
 mod tags;
 
 pub(in crate::batch) use self::as_sent::as_sent;
@@ -24,3 +25,4 @@ pub(in crate::batch) use self::ours::{is_ours, is_ours_apart};
 pub use self::removal::{Dropped, Removal};
 pub use self::replaced::{Replaced, prefers_replaced, replaced};
 pub use self::request_key::{count_requests, request_key};
+pub use self::resend::Resend;

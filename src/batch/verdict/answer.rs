@@ -139,6 +139,13 @@ pub struct FieldRefusal {
     pub message: String,
 }
 
+impl FieldRefusal {
+    /// Returns whether it names an id of a request for existing cases, such as one of a case that was just deleted.
+    pub fn names_an_id(&self) -> bool {
+        self.field == "ids" || self.field.starts_with("ids.")
+    }
+}
+
 impl ApiError {
     /// Returns whether a create request with this end may nevertheless have created its cases, now or soon.
     pub fn may_have_committed(&self) -> bool {

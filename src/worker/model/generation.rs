@@ -1,12 +1,11 @@
 //! Holds how far a batch has come with the cases that earlier batches wrote.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
-use crate::batch::generation::{Edits, Removal, mode_of, removal_of};
+use crate::batch::generation::{Edits, Removal, Resend, mode_of, removal_of};
 use crate::batch::ledger::PreviousCase;
 use crate::batch::message::OnRepeat;
 use crate::batch::render::mapping::Mapping;
-use crate::batch::verdict::answer::FieldRefusal;
 use crate::batch::written::{BatchMark, CaseIdentity, WrittenFields};
 use crate::batch::{Batch, BatchId};
 use crate::testmo::CasesOf;
@@ -45,10 +44,8 @@ pub(in crate::worker) struct Progress {
     pub(in crate::worker) page: u64,
     /// Whether Testmo refuses to sort a list.
     pub(in crate::worker) is_unsorted: bool,
-    /// Whether each case is written in a request of its own, as Testmo refused one with several.
-    pub(in crate::worker) is_apart: bool,
-    /// Columns that Testmo asked for in every request.
-    pub(in crate::worker) required: BTreeSet<String>,
+    /// What was learned from refused requests.
+    pub(in crate::worker) resend: Resend,
 }
 
 /// A case that an earlier batch wrote.
@@ -97,21 +94,6 @@ impl Generation {
 }
 
 impl Progress {
-    /// Returns whether the cases of a request that Testmo refused are sent again: with a field that it asks for and that was
-    /// not sent, or one by one where there were several.
-    pub(in crate::worker) fn sends_again(
-        &mut self,
-        said: &[FieldRefusal],
-        is_sent: impl Fn(&str) -> bool,
-        cases: usize,
-    ) -> bool {
-        let asked_for = said.iter().map(|said| &said.field);
-        let asked_for = asked_for.filter(|field| !field.is_empty() && !is_sent(field));
-        let is_new = asked_for.filter(|field| self.required.insert((*field).clone())).count() > 0;
-        self.is_apart |= cases > 1 && !is_new;
-        is_new || cases > 1
-    }
-
     /// Goes on with the next list.
     pub(in crate::worker) fn next_list(&mut self) {
         self.lists.pop_front();

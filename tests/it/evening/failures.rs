@@ -119,10 +119,12 @@ async fn refused(stage: &mut Stage) {
         ("lindenshop", "checkout", "Check out with voucher", CHECKOUTS),
         ("voltara", "search", "Find a tariff", SEARCHES),
     ] {
-        for mut one in suite(tenant, batch, case, count) {
-            one["cases"][0]["fields"] = json!({"Risk": "Extreme"});
-            stage.publish(&one).await;
-        }
+        let mut batches = suite(tenant, batch, case, count);
+        batches.iter_mut().for_each(|one| one["cases"][0]["fields"] = json!({"Risk": "Extreme"}));
+        // The page shows the first one as the first entry of its account.
+        publish(stage, &batches[..1]).await;
+        shelved(stage, tenant, ShelfState::Dead, Reason::AllRefused, 1).await;
+        publish(stage, &batches[1..]).await;
         shelved(stage, tenant, ShelfState::Dead, Reason::AllRefused, count).await;
     }
 }

@@ -143,7 +143,7 @@ pub(super) fn required<'a>(
 ) -> impl Iterator<Item = &'a str> {
     let listed = batch.connection.fields.fields().filter(|field| field.known.required).map(|field| field.column);
     let listed = listed.filter(move |column| shown.contains_key(*column));
-    listed.chain(progress.required.iter().map(String::as_str))
+    listed.chain(progress.resend.asked_for())
 }
 
 /// Records that cases were not found. Nothing is created for them: a person may have deleted them.

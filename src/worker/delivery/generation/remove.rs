@@ -70,7 +70,7 @@ pub(super) async fn remove(
     }
     failpoint::after(Failpoint::UpdateClaim);
     count_dropped(context, claimed.done.iter().map(|(_, change, _)| *change));
-    let requests = requests(claimed, progress.is_apart);
+    let requests = requests(claimed, progress.resend.is_apart());
     if requests.is_empty() {
         return Ok(PageEnd { next: NextStep::NextTurn, is_page_done: true });
     }
@@ -209,8 +209,9 @@ impl Removed {
             let sent = request.fields.as_ref();
             sent.is_none_or(|sent| sent.fields.contains_key(field) || sent.carried.contains_key(field))
         };
-        if progress.sends_again(said, is_sent, request.cases.len()) {
-            self.left.extend(request.ids());
+        let ids: Vec<u64> = request.ids().collect();
+        if progress.resend.after(said, is_sent, &ids) {
+            self.left.extend(ids);
         } else {
             self.entries.extend(request.cases.iter().map(|gone| entry(gone, DropChange::Refused)));
         }

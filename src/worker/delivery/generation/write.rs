@@ -86,7 +86,7 @@ pub(super) async fn write(
     if writes.is_empty() {
         return Ok(PageEnd { next: NextStep::NextTurn, is_page_done: true });
     }
-    let groups = groups(&writes, progress.is_apart);
+    let groups = groups(&writes, progress.resend.is_apart());
     let (mut written, mut next) = (Written::default(), None);
     if read_at.elapsed() >= WINDOW {
         next = Some(NextStep::Pause(LATE));
@@ -190,7 +190,7 @@ async fn send(
     let body = update_body(&ids, group.body.iter());
     match send_request(delivery, batch, &ids, Some(body), feedback).await? {
         RequestEnd::Done(shown) => take_in(batch, writes, group, &shown, written),
-        RequestEnd::Refused(said) => refused(progress, writes, group, &said, written),
+        RequestEnd::Refused(said) => refused(progress, writes, (group, &ids), &said, written),
         RequestEnd::NotDone(next) => {
             written.left.extend(group.members.iter().map(|at| writes[*at].0));
             return Ok(Some(next));
@@ -207,12 +207,12 @@ async fn send(
 fn refused(
     progress: &mut Progress,
     writes: &[(usize, KnownCase, Fields, Map<String, Value>)],
-    group: &Group,
+    (group, ids): (&Group, &[u64]),
     said: &[FieldRefusal],
     written: &mut Written,
 ) {
     let positions = group.members.iter().map(|at| writes[*at].0);
-    if progress.sends_again(said, |field| group.body.contains_key(field), group.members.len()) {
+    if progress.resend.after(said, |field| group.body.contains_key(field), ids) {
         written.left.extend(positions);
     } else {
         let refusal = Refusal { reason: Reason::CaseRefused, said: said.to_vec() };
