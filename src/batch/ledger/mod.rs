@@ -237,6 +237,12 @@ impl BatchRecord {
         self.epoch += 1;
     }
 
+    /// Returns whether the record says already that the outcome of the push claimed at `claimed_at` is unknown.
+    pub fn is_noted_unclear(&self, claimed_at: i64) -> bool {
+        let are_cases = self.cases.iter().all(|case| case.state != CaseState::Claimed || case.unclear);
+        are_cases && self.unclear_since.is_some_and(|since| since <= claimed_at)
+    }
+
     /// Records that reconciliation found these cases, by position.
     ///
     /// A request is carried out whole or not at all. So if any case of the open push is in Testmo (`committed`, or one

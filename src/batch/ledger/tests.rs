@@ -54,6 +54,17 @@ fn a_push_that_is_found_in_part_is_never_sent_again() {
 }
 
 #[test]
+fn an_unknown_outcome_is_noted_once() {
+    let mut record = claimed(2);
+    assert!(!record.is_noted_unclear(5));
+    record.unclear(5);
+    assert!(record.is_noted_unclear(5) && record.is_noted_unclear(9) && !record.is_noted_unclear(3));
+    record.reconciled(&[], false);
+    record.claim(&[0], push(), &target());
+    assert!(!record.is_noted_unclear(9), "another push");
+}
+
+#[test]
 fn what_is_unclear_from_an_earlier_push_is_not_lost_because_a_smaller_one_is_found() {
     let mut record = claimed(4);
     record.unclear(5);

@@ -50,7 +50,9 @@ pub(super) async fn refresh_from_ledger(
     batch.record.continue_after(&delivery.context.restored);
     // The folders are fixed once a push of the batch was claimed.
     batch.folders.take_over(&batch.record, &batch.connection);
-    if batch.record.open_push.is_some() {
+    // What another worker has noted already is not noted again: two workers that have the batch would fence each other without
+    // end, each with a change that says nothing new.
+    if batch.record.open_push.is_some() && !batch.record.is_noted_unclear(batch.claimed_at) {
         batch.record.unclear(batch.claimed_at);
     }
     Ok(NextStep::NextTurn)

@@ -49,7 +49,9 @@ pub(super) async fn advance(
         return Ok(NextStep::Refresh);
     }
     if !goes_on(context, batch).await? {
-        return Ok(NextStep::Refresh);
+        // A worker with an outdated connection would send the batch back to where that leads, again and again.
+        context.tenants.forget(&batch.key.batch.tenant);
+        return Ok(NextStep::ResolveAgain);
     }
     // Taken out: where something fails, everything is found out again.
     let mut progress = std::mem::take(&mut batch.generation.progress);

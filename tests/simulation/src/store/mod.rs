@@ -23,7 +23,7 @@ mod undos;
 mod view;
 mod written;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -50,18 +50,21 @@ pub(crate) struct MemoryStore {
     away: AtomicBool,
     /// The present moment, and how many calls there were in it.
     pace: Mutex<(Duration, u32)>,
-    hurried: AtomicBool,
+    /// How often there were too many.
+    hurried: AtomicU32,
     /// How long after they take effect claims and commits are answered.
     lag: Mutex<Duration>,
 }
 
 /// More calls in a single millisecond than all workers together need.
 const TOO_MANY: u32 = 2_000;
+/// So often a worker may be slow to see that it calls in a loop.
+const FEW: u32 = 100;
 
 impl MemoryStore {
     pub(crate) fn new(tables: Tables, diary: Arc<Diary>, weather: Arc<Weather>) -> Arc<Self> {
         let (tables, under_way, pace) = (Mutex::new(tables), TaskTracker::new(), Mutex::default());
-        let (away, hurried, lag) = (AtomicBool::new(false), AtomicBool::new(false), Mutex::default());
+        let (away, hurried, lag) = (AtomicBool::new(false), AtomicU32::new(0), Mutex::default());
         Arc::new(Self { tables, diary, weather, under_way, away, pace, hurried, lag })
     }
 
@@ -72,7 +75,7 @@ impl MemoryStore {
 
     /// Returns whether workers called it in a loop without any time passing.
     pub(crate) fn was_hurried(&self) -> bool {
-        self.hurried.load(Ordering::Relaxed)
+        self.hurried.load(Ordering::Relaxed) > 0
     }
 
     /// Counts a call, and lets time pass if there are too many, so that a run continues whose workers call in a loop.
@@ -84,8 +87,9 @@ impl MemoryStore {
             pace.1 > TOO_MANY
         };
         if too_many {
-            self.hurried.store(true, Ordering::Relaxed);
-            sleep(Duration::from_millis(1)).await;
+            let before = self.hurried.fetch_add(1, Ordering::Relaxed);
+            // A loop without an end has to come to the end of the run.
+            sleep(if before < FEW { Duration::from_millis(1) } else { Duration::from_secs(1) }).await;
         }
     }
 
