@@ -36,7 +36,7 @@ fi
 start_broker
 start_simulator
 write_settings
-printf '[admin]\nlisten = "127.0.0.1:0"\n[log]\nformat = "json"\n' >>"$dir/courier.toml"
+printf '[log]\nformat = "json"\n' >>"$dir/courier.toml"
 courier init || die "The key could not be created."
 connect_tenants >/dev/null
 revoke_a_key

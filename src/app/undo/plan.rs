@@ -9,7 +9,7 @@ use super::subject::{Subject, reversed_items};
 use super::tools::Tools;
 use crate::app::case_pages::{CasePages, PATIENCE};
 use crate::batch::ledger::BatchState;
-use crate::batch::undo::{ItemKind, ItemState, Left, Undo, UndoItem, UndoKind, duplicates_of, rows_of};
+use crate::batch::undo::{ItemKind, ItemState, Left, Undo, UndoItem, UndoKind, duplicates_of, rows_left, rows_of};
 use crate::batch::{BatchKey, event};
 use crate::testmo::Shows;
 
@@ -44,11 +44,14 @@ pub async fn plan(tools: &Tools<'_>, key: &BatchKey, kind: UndoKind, deletes: bo
         under_way(&subject)?;
     }
     let base = match kind {
-        UndoKind::Restore => Some(base(tools, &subject, &undos).await?),
+        UndoKind::Restore => Some(undone(tools, &subject, &undos).await?),
         UndoKind::Undo | UndoKind::Duplicates => None,
     };
     let undo = match begun {
         Some(begun) => Undo { items: tools.store.undo_items(key, begun.number).await?, ..begun.clone() },
+        None if kind == UndoKind::Undo && subject.record().can_be_undone_again() => {
+            again(&subject, deletes, &undone(tools, &subject, &undos).await?)?
+        }
         None => fresh(&subject, kind, deletes, base.as_ref())?,
     };
     let mut forecast = undo.clone();
@@ -99,20 +102,41 @@ fn fresh(subject: &Subject, kind: UndoKind, deletes: bool, base: Option<&Undo>) 
     if items.is_empty() && kind != UndoKind::Undo {
         return Err(nothing());
     }
-    let leave = |item: UndoItem| match subject.left_unread(&item).filter(|_| item.is_open()) {
-        Some(left) => UndoItem { state: ItemState::Left(left), ..item },
-        None => item,
-    };
-    let items = items.into_iter().map(leave).collect();
+    let items = items.into_iter().map(|item| left_unread(subject, item)).collect();
     Ok(Undo { number: 0, kind, how, before, items, is_done: false })
 }
 
-/// Returns the undo that can be taken back: the last one of a batch that is undone.
-async fn base(tools: &Tools<'_>, subject: &Subject, undos: &[Undo]) -> Result<Undo, UndoError> {
-    let last = undos.iter().find(|undo| undo.kind == UndoKind::Undo && undo.is_done);
-    let last = last.filter(|_| subject.record().state == BatchState::Undone);
-    let last = last.ok_or_else(|| UndoError::Nothing(subject.key.clone()))?;
-    Ok(Undo { items: tools.store.undo_items(&subject.key, last.number).await?, ..last.clone() })
+/// Returns the item, left where its row is not read at all.
+fn left_unread(subject: &Subject, item: UndoItem) -> UndoItem {
+    match subject.left_unread(&item).filter(|_| item.is_open()) {
+        Some(left) => UndoItem { state: ItemState::Left(left), ..item },
+        None => item,
+    }
+}
+
+/// Returns what would be begun with a batch that is undone: what was left is taken back where nothing is in its way any more.
+fn again(subject: &Subject, deletes: bool, undone: &Undo) -> Result<Undo, UndoError> {
+    let items: Vec<UndoItem> =
+        rows_left(subject.record(), undone).into_iter().map(|item| left_unread(subject, item)).collect();
+    if items.is_empty() {
+        return Err(UndoError::Nothing(subject.key.clone()));
+    }
+    let (how, before) = (subject.how(deletes), undone.before);
+    Ok(Undo { number: 0, kind: UndoKind::Undo, how, before, items, is_done: false })
+}
+
+/// Returns what was taken back of a batch that is undone, by all undos since it was restored.
+async fn undone(tools: &Tools<'_>, subject: &Subject, undos: &[Undo]) -> Result<Undo, UndoError> {
+    let mut all: Option<Undo> = None;
+    let since = undos.iter().take_while(|undo| undo.kind != UndoKind::Restore);
+    for undo in since.filter(|undo| undo.kind == UndoKind::Undo && undo.is_done) {
+        let undo = Undo { items: tools.store.undo_items(&subject.key, undo.number).await?, ..undo.clone() };
+        all = Some(match all {
+            Some(later) => later.after(undo),
+            None => undo,
+        });
+    }
+    all.filter(|_| subject.record().state == BatchState::Undone).ok_or_else(|| UndoError::Nothing(subject.key.clone()))
 }
 
 /// Returns the ids of the rows that open duplicates are duplicates of.

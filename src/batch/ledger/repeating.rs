@@ -24,8 +24,14 @@ impl BatchRecord {
     /// Returns the ids of the cases in Testmo that are known of the batch in `account`: those that it created, and those of
     /// earlier batches that it stands for.
     pub fn known_ids_at(&self, account: &str) -> impl Iterator<Item = u64> {
-        let there = self.cases.iter().filter(move |case| self.is_at(case.target, account));
-        self.arrived_at(account).map(|(_, id)| id).chain(there.filter_map(CaseRecord::repeated_id))
+        self.known_at(account).map(|(_, id)| id)
+    }
+
+    /// Returns the positions and ids of the cases in Testmo that are known of the batch in `account`.
+    pub fn known_at(&self, account: &str) -> impl Iterator<Item = (usize, u64)> {
+        let there = self.cases.iter().enumerate().filter(move |(_, case)| self.is_at(case.target, account));
+        let repeated = there.filter_map(|(position, case)| Some((position, case.repeated_id()?)));
+        self.arrived_at(account).chain(repeated)
     }
 
     /// Has the cases that are not decided go where the tenant's connection leads now: to one target for each place. In another

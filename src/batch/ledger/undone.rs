@@ -9,6 +9,11 @@ impl BatchRecord {
             && self.open_push.is_none()
     }
 
+    /// Returns whether what an undo left can be taken back, too.
+    pub fn can_be_undone_again(&self) -> bool {
+        self.state == BatchState::Undone && self.open_push.is_none()
+    }
+
     /// Returns whether rows of an earlier request may still appear that a check to come finds.
     pub fn late_check_is_due(&self) -> bool {
         matches!(self.state, BatchState::Delivered | BatchState::Partial) && self.late_since.is_some()

@@ -19,5 +19,5 @@ pub use self::intent::{Intent, Progress, Setting, progress};
 pub use self::item::{ItemKind, ItemMemory, ItemState, UndoItem};
 pub use self::model::{Decision, How, Left, Retired, UndoKind};
 pub use self::reverse::{ReversedRow, reverse};
-pub use self::run::{Undo, duplicates_of, rows_of};
+pub use self::run::{Undo, duplicates_of, rows_left, rows_of};
 pub use self::updated::{UpdatedRow, updated};

@@ -1,5 +1,7 @@
 //! Keeps how far taking back a batch has come, and changes that at each end of a request.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 
 use super::again::Creating;
@@ -62,6 +64,15 @@ pub fn rows_of(record: &BatchRecord) -> Vec<UndoItem> {
     items
 }
 
+/// Returns the rows of a batch that an undo has left and that can be taken back now: those that are neither done nor left to
+/// people.
+pub fn rows_left(record: &BatchRecord, undone: &Undo) -> Vec<UndoItem> {
+    let place = |item: &UndoItem| (item.position, item.id, item.kind);
+    let is_over = |item: &&UndoItem| !item.is_open() && item.left().is_none_or(Left::is_final);
+    let over: HashSet<_> = undone.items.iter().filter(is_over).map(place).collect();
+    rows_of(record).into_iter().filter(|item| !over.contains(&place(item))).collect()
+}
+
 /// Returns the rows of a batch that requests created late.
 pub fn duplicates_of(record: &BatchRecord) -> Vec<UndoItem> {
     let rows = record.cases.iter().enumerate();
@@ -78,6 +89,16 @@ fn unclear(position: usize, id: u64, kind: ItemKind) -> UndoItem {
 }
 
 impl Undo {
+    /// Joins what this undo did with what an earlier one of the same batch did, of which it took back what was left.
+    #[must_use]
+    pub fn after(mut self, earlier: Self) -> Self {
+        let place = |item: &UndoItem| (item.position, item.id, item.kind);
+        let again: HashSet<_> = self.items.iter().map(place).collect();
+        self.items.extend(earlier.items.into_iter().filter(|item| !again.contains(&place(item))));
+        self.before = earlier.before;
+        self
+    }
+
     /// Returns the places of the rows with which something is still to be done.
     pub fn open(&self) -> impl Iterator<Item = usize> {
         self.items.iter().enumerate().filter(|(_, item)| item.is_open()).map(|(place, _)| place)

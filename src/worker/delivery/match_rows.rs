@@ -1,6 +1,6 @@
 //! Matches the rows that Testmo lists with the cases of batches, and stores what is found.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::job::Part;
 use super::written::{adopted, count_repeated};
@@ -163,8 +163,8 @@ fn unclear(batch: &ActiveBatch) -> Vec<usize> {
 /// Returns the rows that are these cases of a batch. Where ids do not show which case is older, a row with the batch tag can
 /// be a person's copy of an older case, so only a person can decide.
 ///
-/// The same holds where a row with the batch tag stands for a case of another batch: then Testmo has given an id to two
-/// cases.
+/// The same holds where a row with the batch tag stands for a case of another batch, or where a row stands for another case of
+/// this one although it has the name of one of these cases: then Testmo has given an id to two cases.
 pub(super) fn found(
     batch: &mut ActiveBatch,
     cases: &[usize],
@@ -178,10 +178,20 @@ pub(super) fn found(
     let (unclear, adopted) = (cases.len(), found.len());
     tracing::info!(batch = %batch.key.batch, unclear, adopted, ?left_over, ?older, "reconciled with Testmo");
     let record = &batch.record;
-    let own: HashSet<u64> = record.known_ids_at(account).chain(record.known_duplicates_at(account)).collect();
-    let is_given_twice = |row: &&Row| held.contains(&row.id) && !own.contains(&row.id);
-    let has_batch_tag = |row: &&Row| batch_tag.as_ref().is_some_and(|batch_tag| row.tags.contains(batch_tag));
-    let twice: Vec<u64> = list.rows.iter().filter(has_batch_tag).filter(is_given_twice).map(|row| row.id).collect();
+    let duplicates: HashSet<u64> = record.known_duplicates_at(account).collect();
+    let known: HashMap<u64, usize> = record.known_at(account).map(|(position, id)| (id, position)).collect();
+    let names: HashSet<&str> = cases.iter().map(|position| batch.cases[*position].name.trim()).collect();
+    let has_batch_tag = |row: &Row| batch_tag.as_ref().is_some_and(|batch_tag| row.tags.contains(batch_tag));
+    let may_be_new = |row: &Row| batch_tag.is_none() && row.created_at >= list.since;
+    let is_given_twice = |row: &&Row| match known.get(&row.id) {
+        Some(position) if has_batch_tag(row) || may_be_new(row) => {
+            let name = row.name.trim();
+            names.contains(name) && batch.cases[*position].name.trim() != name
+        }
+        Some(_) => false,
+        None => has_batch_tag(row) && held.contains(&row.id) && !duplicates.contains(&row.id),
+    };
+    let twice: Vec<u64> = list.rows.iter().filter(is_given_twice).map(|row| row.id).collect();
     let is_unclear = order.disordered && batch_tag.is_some() && !(found.is_empty() && left_over.is_empty());
     let ids = found.iter().map(|(_, id)| *id);
     if is_unclear || !twice.is_empty() {

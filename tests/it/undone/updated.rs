@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use testmo_sim::Time;
 
-use super::{both, case, changes, done, remembered, run};
+use super::{DEPRECATED, both, case, changes, done, remembered, run};
 use crate::support::stage::Stage;
 
 fn generation(n: usize, names: [&str; 3]) -> Value {
@@ -77,6 +77,38 @@ async fn what_a_later_batch_has_unchanged_is_left_until_that_one_is_taken_back()
         stage.event_of("acme/g-2").await;
         assert_eq!(changes(&done(&stage, "undo", "acme/g-1", &[])), ["retired"; 3]);
         stage.event_of("acme/g-1").await;
+        stage.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_undo_is_repeated_for_what_it_left_and_taken_back_as_a_whole() {
+    for mut stage in both().await {
+        stage.start_worker();
+        stage.publish(&generation(1, ["a", "b", "c"])).await;
+        stage.delivered("acme/g-1").await;
+        let mut second = generation(2, ["a2", "b", "c"]);
+        second["cases"].as_array_mut().expect("cases").truncate(1);
+        stage.publish(&second).await;
+        stage.delivered("acme/g-2").await;
+
+        let undone = done(&stage, "undo", "acme/g-1", &[]);
+        assert_eq!(changes(&undone), ["left", "retired", "retired"], "{undone}");
+        assert_eq!(undone["cases"][0]["left_because"], "later_batch");
+        stage.event_of("acme/g-1").await;
+        assert_eq!(changes(&run(&stage, "undo", "acme/g-1", &[]).1), ["left"], "nothing is changed yet");
+        assert_eq!(changes(&done(&stage, "undo", "acme/g-2", &[])), ["restored"]);
+        stage.event_of("acme/g-2").await;
+        assert_eq!(changes(&done(&stage, "undo", "acme/g-1", &[])), ["retired"]);
+        stage.event_of("acme/g-1").await;
+        let states = |stage: &Stage| stage.account("acme").cases().iter().map(|case| case.state_id).collect::<Vec<_>>();
+        assert_eq!(states(&stage), [DEPRECATED; 3]);
+        let (code, said) = run(&stage, "undo", "acme/g-1", &[]);
+        assert_eq!(code, Some(1), "nothing is left: {said}");
+
+        assert_eq!(changes(&done(&stage, "restore", "acme/g-1", &[])), ["restored"; 3]);
+        stage.event_of("acme/g-1").await;
+        assert!(!states(&stage).contains(&DEPRECATED) && names(&stage) == ["a", "b", "c"]);
         stage.end().await;
     }
 }
