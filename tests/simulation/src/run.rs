@@ -33,6 +33,8 @@ use crate::store::tables::{BatchEntry, ShelfRow, Tables, is_of};
 pub(crate) const LONGEST_DRAIN: Duration = Duration::from_secs(3 * 3_600);
 /// For how many seconds in a row nothing may be left to do before the run counts as drained.
 const CERTAIN: u32 = 5;
+/// The same where what waits for a person is tried in turns, so that some of it is always in hand: by then each was tried.
+const CERTAIN_IN_TURNS: u32 = 60;
 
 /// The result of a run.
 #[derive(Clone, Debug, Default)]
@@ -268,23 +270,35 @@ pub(crate) fn heal(stage: &Stage, plan: &Plan) {
 
 /// Waits until nothing is left to do but what `waits` for a person; returns false if that takes too long.
 pub(crate) async fn is_drained(stage: &Stage, plan: &Plan, waits: fn(&Tables, &ShelfRow) -> bool) -> bool {
-    let (limit, mut quiet) = (Instant::now() + LONGEST_DRAIN, 0);
-    while quiet < CERTAIN {
+    let limit = Instant::now() + LONGEST_DRAIN;
+    let (mut quiet, mut waiting) = (0, 0);
+    while quiet < CERTAIN && waiting < CERTAIN_IN_TURNS {
         if Instant::now() > limit {
             return false;
         }
         sleep(Duration::from_secs(1)).await;
-        quiet = if is_idle(stage, plan, waits) { quiet + 1 } else { 0 };
+        let idle = idle(stage, plan, waits);
+        quiet = if idle == Idle::Yes { quiet + 1 } else { 0 };
+        waiting = if idle == Idle::No { 0 } else { waiting + 1 };
     }
     true
 }
 
-fn is_idle(stage: &Stage, plan: &Plan, waits: fn(&Tables, &ShelfRow) -> bool) -> bool {
-    stage.broker.left() == 0
+/// Whether anything is left to do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Idle {
+    Yes,
+    /// Nothing but what waits for a person, some of which is in hand.
+    InTurns,
+    No,
+}
+
+fn idle(stage: &Stage, plan: &Plan, waits: fn(&Tables, &ShelfRow) -> bool) -> Idle {
+    let is_done = stage.broker.left() == 0
         && stage.store.at_once(|tables, now| {
             let waiting: Vec<&ShelfRow> = tables.shelf.values().filter(|row| waits(tables, row)).collect();
-            let parked =
-                |row: &ShelfRow| row.is_leased(now) || (row.state == ShelfState::Parked && !waits(tables, row));
+            let is_work =
+                |row: &ShelfRow| (row.is_leased(now) || row.state == ShelfState::Parked) && !waits(tables, row);
             let open = |entry: &BatchEntry| {
                 let record = &entry.stored.record;
                 let waits = waiting.iter().any(|row| is_of(&row.content.identity, &record.key));
@@ -295,10 +309,16 @@ fn is_idle(stage: &Stage, plan: &Plan, waits: fn(&Tables, &ShelfRow) -> bool) ->
                 batch.after.is_none_or(|first| known(batch) || !known(&plan.batches[first]))
             };
             let runs = |replay: &crate::store::replays::Replay| replay.state == ReplayState::Running;
-            !tables.shelf.values().any(parked)
+            !tables.shelf.values().any(is_work)
                 && !tables.replays.values().any(runs)
                 && !tables.batches.values().any(open)
                 && tables.unsent_count() == 0
                 && plan.batches.iter().all(echoed)
-        })
+        });
+    let is_in_hand = || stage.store.at_once(|tables, now| tables.shelf.values().any(|row| row.is_leased(now)));
+    match is_done {
+        true if is_in_hand() => Idle::InTurns,
+        true => Idle::Yes,
+        false => Idle::No,
+    }
 }

@@ -89,6 +89,11 @@ impl GenerationPlan {
         self.turns.iter().any(|(_, turn)| matches!(turn, Turn::StartsAgain { account } if *account == of))
     }
 
+    /// Returns whether a tenant is connected to another account and then to the former one again.
+    pub(super) fn comes_back(&self, of: usize) -> bool {
+        self.turns.iter().filter(|(_, turn)| matches!(turn, Turn::Moves { tenant, .. } if *tenant == of)).count() > 1
+    }
+
     /// Returns whether a person takes batches back before all is quiet.
     pub(super) fn is_taken_back_early(&self) -> bool {
         self.turns.iter().any(|(_, turn)| matches!(turn, Turn::TakesBack { .. }))
