@@ -18,6 +18,7 @@
 //! | [`http`] | serves a running worker's metrics and readiness, and the use cases as a JSON API |
 //! | [`config`], [`metrics`], [`telemetry`], [`clock`] | configuration, metrics, logs, and the time |
 //! | [`descriptors`] | raises the limit of open files and shares them out |
+//! | [`certificates`] | remembers when the certificates expire that this process was shown |
 //! | `private_file` | keeps files with secrets from other users of the machine |
 //! | [`guard`], `offload` | keep a panic inside the unit of work in which it happened, and long computations off the threads that others need |
 //!
@@ -30,6 +31,7 @@ pub mod account;
 pub mod amqp;
 pub mod app;
 pub mod batch;
+pub mod certificates;
 pub mod clock;
 pub mod config;
 pub mod contract;

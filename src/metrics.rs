@@ -11,12 +11,14 @@ mod tests;
 use std::collections::BTreeMap;
 
 use prometheus::{
-    GaugeVec, Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder, core::Collector,
+    Gauge, GaugeVec, Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    core::Collector,
 };
 
 pub use self::labels::{
-    API_KEY_EXPIRIES, BATCH_OUTCOMES, BROKER_CONNECTIONS, CASE_OUTCOMES, DROPPED_OUTCOMES, EVENT_PUBLISH_RESULTS,
-    LANE_STATES, OTHER_TENANTS, REPLAY_STATES, SHELF_STATES, TABLES, TENANT_CONNECTION_STATES, UNKNOWN_REASON,
+    API_KEY_EXPIRIES, BATCH_OUTCOMES, BROKER_CONNECTIONS, CASE_OUTCOMES, CERTIFICATE_PEERS, DELIVERY_TIMINGS,
+    DROPPED_OUTCOMES, EVENT_PUBLISH_RESULTS, LANE_STATES, OTHER_TENANTS, OWN_ERRORS, REPLAY_STATES, SHELF_STATES,
+    TABLES, TENANT_CONNECTION_STATES, UNKNOWN_REASON,
 };
 use self::registrar::Registrar;
 use crate::batch::Reason;
@@ -40,6 +42,10 @@ pub struct Metrics {
     pub batches_in_flight: IntGauge,
     /// Time from publishing a batch to its delivery, in seconds; AMQP's time stamp has full seconds.
     pub batch_delivery_duration_seconds: Histogram,
+    /// Delivered batches, by whether they were in time, and otherwise by what they waited for.
+    pub delivered_batches: IntCounterVec,
+    /// Batches that met an error of the worker's own, by cause.
+    pub own_errors: IntCounterVec,
     /// Batches on the shelf, by state and reason.
     pub shelf_batches: IntGaugeVec,
     /// Age of the oldest batch on the shelf, by state and reason, in seconds.
@@ -74,6 +80,8 @@ pub struct Metrics {
     pub lanes: IntGaugeVec,
     /// Estimated time until a tenant's backlog is sent, in seconds, for the tenants with the largest.
     pub backlog_drain_seconds: GaugeVec,
+    /// Estimated time until this worker alone has sent everything that may run now, in seconds.
+    pub runnable_drain_seconds: Gauge,
     /// Memory of the batches that wait in the lanes, in bytes.
     pub queued_bytes: IntGauge,
     /// Attempts to publish an event, by result.
@@ -102,6 +110,10 @@ pub struct Metrics {
     pub tenant_connections: IntGaugeVec,
     /// Replays, by state.
     pub replays: IntGaugeVec,
+    /// Replays that stopped because too much failed again.
+    pub replays_stopped: IntGauge,
+    /// End of the certificate that ends first, by who showed it, in seconds since 1970.
+    pub certificate_end_timestamp_seconds: IntGaugeVec,
     /// Origins that the configuration allows without TLS.
     pub insecure_origins: IntGauge,
     /// Panics that were caught, by task.
@@ -120,6 +132,8 @@ impl Metrics {
             batches_shelved: register.counters(help::BATCHES_SHELVED, "reason")?,
             batches_in_flight: register.gauge(help::BATCHES_IN_FLIGHT)?,
             batch_delivery_duration_seconds: register.histogram(help::BATCH_DELIVERY_DURATION, &DELIVERY_BUCKETS)?,
+            delivered_batches: register.counters(help::DELIVERED_BATCHES, "timing")?,
+            own_errors: register.counters(help::OWN_ERRORS, "cause")?,
             shelf_batches: register.gauges(help::SHELF_BATCHES, &["state", "reason"])?,
             shelf_oldest_batch_age_seconds: register.gauges(help::SHELF_OLDEST_BATCH_AGE, &["state", "reason"])?,
             shelf_failing_seconds: register.gauge(help::SHELF_FAILING)?,
@@ -137,6 +151,7 @@ impl Metrics {
             rate_limited_responses: register.counter(help::RATE_LIMITED_RESPONSES)?,
             lanes: register.gauges(help::LANES, &["state"])?,
             backlog_drain_seconds: register.float_gauges(help::BACKLOG_DRAIN, "tenant")?,
+            runnable_drain_seconds: register.float_gauge(help::RUNNABLE_DRAIN)?,
             queued_bytes: register.gauge(help::QUEUED_BYTES)?,
             event_publishes: register.counters(help::EVENT_PUBLISHES, "result")?,
             outbox_pending_events: register.gauge(help::OUTBOX_PENDING_EVENTS)?,
@@ -151,6 +166,8 @@ impl Metrics {
             api_keys: register.gauges(help::API_KEYS, &["expiry"])?,
             tenant_connections: register.gauges(help::TENANT_CONNECTIONS, &["state"])?,
             replays: register.gauges(help::REPLAYS, &["state"])?,
+            replays_stopped: register.gauge(help::REPLAYS_STOPPED)?,
+            certificate_end_timestamp_seconds: register.gauges(help::CERTIFICATE_END, &["peer"])?,
             insecure_origins: register.gauge(help::INSECURE_ORIGINS)?,
             panics: register.counters(help::PANICS, "task")?,
             registry: register.0,
@@ -161,8 +178,10 @@ impl Metrics {
 
     fn show_zeros(&self) -> Result<(), prometheus::Error> {
         let reasons: Vec<&str> = Reason::ALL.iter().map(|reason| reason.code()).collect();
-        let counters: [(&IntCounterVec, &[&str]); 8] = [
+        let counters: [(&IntCounterVec, &[&str]); 10] = [
             (&self.batches, &BATCH_OUTCOMES),
+            (&self.delivered_batches, &DELIVERY_TIMINGS),
+            (&self.own_errors, &OWN_ERRORS),
             (&self.batches_shelved, &reasons),
             (&self.cases, &CASE_OUTCOMES),
             (&self.dropped_cases, &DROPPED_OUTCOMES),
@@ -174,13 +193,14 @@ impl Metrics {
         for (counter, values) in counters {
             values.iter().for_each(|value| drop(counter.with_label_values(&[*value])));
         }
-        let gauges: [(&IntGaugeVec, &[&str]); 6] = [
+        let gauges: [(&IntGaugeVec, &[&str]); 7] = [
             (&self.lanes, &LANE_STATES),
             (&self.broker_up, &BROKER_CONNECTIONS),
             (&self.store_unreadable_rows, &TABLES),
             (&self.api_keys, &API_KEY_EXPIRIES),
             (&self.tenant_connections, &TENANT_CONNECTION_STATES),
             (&self.replays, &REPLAY_STATES),
+            (&self.certificate_end_timestamp_seconds, &CERTIFICATE_PEERS),
         ];
         for (gauge, values) in gauges {
             values.iter().for_each(|value| drop(gauge.with_label_values(&[*value])));

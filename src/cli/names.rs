@@ -45,8 +45,10 @@ fn names() -> Names {
     metrics(&mut add);
     source::json_members(&path("src")).iter().for_each(|name| add("json member", name));
     source::log_fields(&path("src")).iter().for_each(|name| add("log field", name));
-    let alerts = fs::read_to_string(path("deploy/prometheus/alerts.yml")).unwrap();
-    alerts.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).for_each(|name| add("alert", name));
+    for file in ["alerts.yml", "objectives.yml"] {
+        let rules = fs::read_to_string(path("deploy/prometheus").join(file)).unwrap();
+        rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).for_each(|name| add("alert", name));
+    }
     names
 }
 

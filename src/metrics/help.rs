@@ -12,6 +12,18 @@ pub(super) const BATCH_DELIVERY_DURATION: Series = (
     "batch_delivery_duration_seconds",
     "Time from publishing a batch until all its cases are in Testmo; AMQP's time stamp has full seconds.",
 );
+pub(super) const DELIVERED_BATCHES: Series = (
+    "delivered_batches_total",
+    "Delivered batches, by how long they took from publishing: in_time within 60 s, late if only the worker can be the cause. \
+     Of the others that took longer: waited_for_tenant (its connection, or an earlier batch), waited_for_testmo (it failed or \
+     asked for a pause), waited_for_person (paused, edited or replayed), waited_for_room (more batches of the account came \
+     than it takes).",
+);
+pub(super) const OWN_ERRORS: Series = (
+    "own_errors_total",
+    "Batches that met an error of the worker's own, by cause: panic, duplicate (cases in Testmo twice), or the reason for which \
+     they are on the shelf. A batch counts once for a cause while one worker has it in hand.",
+);
 pub(super) const SHELF_BATCHES: Series =
     ("shelf_batches", "Batches on the shelf: parked ones are retried automatically, dead ones wait for a person.");
 pub(super) const SHELF_OLDEST_BATCH_AGE: Series = (
@@ -78,6 +90,11 @@ pub(super) const BACKLOG_DRAIN: Series = (
     "Estimated time until everything that waits in this worker and on the shelf is sent at the present rate, \
      for the ten tenants with the most; `(others)` is the longest of all other tenants.",
 );
+pub(super) const RUNNABLE_DRAIN: Series = (
+    "runnable_drain_seconds",
+    "Estimated time until this worker alone has sent everything that may run now: what waits in it and, for lack of room, on the \
+     shelf, without accounts that are paused by rate limit, failing or paused by a person.",
+);
 pub(super) const QUEUED_BYTES: Series =
     ("queued_bytes", "Memory of the batches that wait in the lanes of this worker.");
 pub(super) const EVENT_PUBLISHES: Series = (
@@ -137,6 +154,15 @@ pub(super) const REPLAYS: Series = (
     "replays",
     "Replays in the store, counted every 30 s; a paused one waits for a person, as too much failed again or a person paused \
      it.",
+);
+pub(super) const REPLAYS_STOPPED: Series = (
+    "replays_stopped",
+    "Paused replays that stopped because too much failed again, not because a person paused them; counted every 30 s.",
+);
+pub(super) const CERTIFICATE_END: Series = (
+    "certificate_end_timestamp_seconds",
+    "End of the TLS certificate that ends first, of those that RabbitMQ and, within the last day, Testmo showed this worker, in \
+     seconds since 1970; 0 if there was none.",
 );
 pub(super) const INSECURE_ORIGINS: Series = ("insecure_origins", "Origins that the configuration allows without TLS.");
 pub(super) const PANICS: Series = (

@@ -2,6 +2,13 @@
 
 /// Outcomes of a batch: those that events name, and the states in which a batch leaves the worker.
 pub const BATCH_OUTCOMES: [&str; 6] = ["delivered", "partial", "failed", "parked", "dead", "duplicate"];
+/// How long delivered batches took, as far as the objective for deliveries is concerned.
+pub const DELIVERY_TIMINGS: [&str; 6] =
+    ["in_time", "late", "waited_for_tenant", "waited_for_testmo", "waited_for_person", "waited_for_room"];
+/// Errors of the worker's own, which count against the objective for errors.
+pub const OWN_ERRORS: [&str; 5] = ["panic", "duplicate", "suspect", "store_row_unreadable", "read_failed"];
+/// Who showed a certificate.
+pub const CERTIFICATE_PEERS: [&str; 2] = ["broker", "testmo"];
 /// Outcomes of a case, as events name them.
 pub const CASE_OUTCOMES: [&str; 10] =
     ["created", "adopted", "refused", "unclear", "updated", "unchanged", "kept", "skipped", "superseded", "not_found"];

@@ -2,7 +2,7 @@
 
 use prometheus::core::Collector;
 use prometheus::{
-    GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
 
 use super::help::Series;
@@ -25,6 +25,10 @@ impl Registrar {
 
     pub(super) fn gauges(&self, series: Series, labels: &[&str]) -> Result<IntGaugeVec, prometheus::Error> {
         self.add(IntGaugeVec::new(opts(series), labels)?)
+    }
+
+    pub(super) fn float_gauge(&self, series: Series) -> Result<Gauge, prometheus::Error> {
+        self.add(Gauge::with_opts(opts(series))?)
     }
 
     pub(super) fn float_gauges(&self, series: Series, label: &str) -> Result<GaugeVec, prometheus::Error> {

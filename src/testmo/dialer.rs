@@ -25,6 +25,7 @@ use super::resolver::{ResolveError, resolve};
 use super::sockets::{Slot, Sockets};
 use super::tls_trouble::tls_trouble;
 use crate::batch::verdict::answer::ApiError;
+use crate::certificates::{self, Peer};
 
 /// How long one address is tried before the next one is tried beside it (RFC 8305).
 const STAGGER: Duration = Duration::from_millis(300);
@@ -100,7 +101,11 @@ impl Dialer {
         }
         let (stream, gauge) = Metered::new(stream);
         let stream: Box<dyn Stream> = if endpoint.is_tls {
-            Box::new(self.tls.connect(name, stream).await.map_err(|error| tls_trouble(&error))?)
+            let stream = self.tls.connect(name, stream).await.map_err(|error| tls_trouble(&error))?;
+            if let Some(own) = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first()) {
+                certificates::note(Peer::Testmo, &endpoint.host, own);
+            }
+            Box::new(stream)
         } else {
             Box::new(stream)
         };

@@ -107,6 +107,7 @@ async fn late_cases_are_also_found_by_the_next_reconciliation() {
     assert_eq!(event["data"]["cases"][0]["external_id"], "TC-1");
     assert_eq!(stage.event_of("acme/b-1").await["data"]["outcome"], "delivered");
     assert_eq!(process.metric("testmo_courier_duplicate_cases_total"), Some(1.0));
+    assert_eq!(process.metric("testmo_courier_own_errors_total{cause=\"duplicate\"}"), Some(1.0));
     let twice = event["data"]["cases"][0]["duplicate_id"].as_u64().unwrap();
     assert_eq!(stage.record("acme/b-1").await.cases[0].duplicates, [twice]);
     process.stop().await;

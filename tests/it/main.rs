@@ -37,6 +37,7 @@ mod large;
 mod late;
 mod layering;
 mod locked;
+mod objectives;
 mod own_rows;
 mod pages;
 #[cfg(debug_assertions)]

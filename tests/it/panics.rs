@@ -124,6 +124,8 @@ async fn a_shelf_row_that_panics_is_given_up_and_the_rows_beside_it_are_delivere
     }
     only_this_is_dead(&mut stage, &process, &batch("acme", "b-bad", 2)).await;
     assert_eq!(panics(&process, Task::Shelf), 4, "once among others, three times apart from them");
+    let suspects = process.metric("testmo_courier_own_errors_total{cause=\"suspect\"}");
+    assert_eq!(suspects, Some(1.0), "one batch, however often it was tried");
     process.stop().await;
     stage.end_leaving(&[LeftOver::ShelfRows]).await;
 }
@@ -146,6 +148,7 @@ async fn work_panics_at(point: &str, counted: Task) {
     }
     only_this_is_dead(&mut stage, &process, &bad).await;
     until(async || panics(&process, counted) >= 6).await;
+    assert!(process.metric("testmo_courier_own_errors_total{cause=\"panic\"}").is_some_and(|count| count >= 1.0));
     assert_eq!(process.metric("testmo_courier_create_requests_in_flight"), Some(0.0));
     assert_eq!(process.metric("testmo_courier_batches_in_flight"), Some(0.0));
     let mut there = stage.account("acme").case_names();

@@ -19,12 +19,12 @@ fn long(tenant: &str, id: &str) -> Value {
 }
 
 /// Has an account refuse long names, or take them again.
-fn strict(stage: &Stage, tenant: &str, strict: bool) {
+pub(crate) fn strict(stage: &Stage, tenant: &str, strict: bool) {
     stage.account(tenant).change_settings(|settings| settings.name_max_chars = if strict { 20 } else { 200 });
 }
 
 /// Publishes batches that are refused, and waits until all are dead.
-async fn refused(stage: &mut Stage, batches: usize) {
+pub(crate) async fn refused(stage: &mut Stage, batches: usize) {
     strict(stage, "acme", true);
     for n in 1..=batches {
         stage.publish(&long("acme", &format!("b-{n}"))).await;

@@ -1,4 +1,4 @@
-//! Checks that dashboard, alerts and runbooks name only metrics, labels and panels that exist.
+//! Checks that dashboards, rules and runbooks name only metrics, labels and panels that exist.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -8,8 +8,8 @@ use serde_json::Value;
 use testmo_courier::batch::Reason;
 use testmo_courier::batch::verdict::reason::Class;
 
-const DASHBOARD: &str = "deploy/grafana/dashboards/courier.json";
-const ALERTS: &str = "deploy/prometheus/alerts.yml";
+const DASHBOARDS: [&str; 2] = ["deploy/grafana/dashboards/courier.json", "deploy/grafana/dashboards/tenant.json"];
+const RULES: [&str; 2] = ["deploy/prometheus/alerts.yml", "deploy/prometheus/objectives.yml"];
 
 /// The headings of each runbook.
 const HEADINGS: [&str; 4] = ["## Impact", "## Diagnose", "## Fix", "## Clears when"];
@@ -28,11 +28,11 @@ fn files_in(folder: &str) -> BTreeMap<String, String> {
     entries.map(|entry| (name(&entry), text(&name(&entry)))).collect()
 }
 
-/// Returns the dashboard, the alerts, their tests and the runbooks.
+/// Returns the dashboards, the rules, their tests and the runbooks.
 fn watching() -> BTreeMap<String, String> {
     let mut files = files_in("deploy/prometheus/tests");
     files.extend(files_in("docs/runbooks"));
-    files.extend([DASHBOARD, ALERTS].map(|name| (name.to_owned(), text(name))));
+    files.extend(DASHBOARDS.into_iter().chain(RULES).map(|name| (name.to_owned(), text(name))));
     files
 }
 
@@ -55,9 +55,20 @@ fn series() -> BTreeSet<String> {
     rows(4).iter().flat_map(of_row).collect()
 }
 
-fn panels() -> Vec<Value> {
-    let dashboard: Value = serde_json::from_str(&text(DASHBOARD)).expect("JSON");
-    dashboard["panels"].as_array().expect("panels").clone()
+fn dashboard(file: &str) -> Value {
+    serde_json::from_str(&text(file)).expect("JSON")
+}
+
+fn panels(file: &str) -> Vec<Value> {
+    dashboard(file)["panels"].as_array().expect("panels").clone()
+}
+
+fn all_panels() -> Vec<Value> {
+    DASHBOARDS.into_iter().flat_map(panels).collect()
+}
+
+fn rules() -> String {
+    RULES.map(text).concat()
 }
 
 fn query(target: Value) -> String {
@@ -65,8 +76,7 @@ fn query(target: Value) -> String {
 }
 
 fn alerts() -> BTreeSet<String> {
-    let text = text(ALERTS);
-    text.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).map(Into::into).collect()
+    rules().lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).map(Into::into).collect()
 }
 
 #[test]
@@ -84,8 +94,8 @@ fn every_series_that_is_asked_for_is_documented() {
 
 #[test]
 fn every_series_of_the_worker_has_a_place_on_the_dashboard() {
-    let asked: Vec<String> =
-        panels().iter().flat_map(|panel| panel["targets"].as_array().cloned().unwrap_or_default()).map(query).collect();
+    let targets = |panel: Value| panel["targets"].as_array().cloned().unwrap_or_default();
+    let asked: Vec<String> = all_panels().into_iter().flat_map(targets).map(query).collect();
     let asked: BTreeSet<&str> = asked.iter().flat_map(|query| words(query)).collect();
     let endings = ["", "_bucket", "_sum", "_count"];
     for row in rows(4).iter().filter(|row| row[0].starts_with("testmo_courier_")) {
@@ -109,7 +119,9 @@ fn every_value_of_a_label_that_is_asked_for_is_documented() {
                 // `alertstate` also ends with `state`, and is not a label of the worker.
                 let alone = |at: &usize| !text[..*at].ends_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
                 for at in text.match_indices(&asked).map(|(at, _)| at).filter(alone) {
-                    for value in text[at + asked.len()..].split('"').next().unwrap_or_default().split('|') {
+                    let values_here = text[at + asked.len()..].split('"').next().unwrap_or_default().split('|');
+                    // Grafana fills in its variables.
+                    for value in values_here.filter(|value| !value.starts_with('$')) {
                         seen += 1;
                         assert!(values.contains(value), "{file}: docs/metrics.md has no {label}=\"{value}\"");
                     }
@@ -120,15 +132,39 @@ fn every_value_of_a_label_that_is_asked_for_is_documented() {
     assert!(seen > 50, "only {seen} values were found");
 }
 
+/// Returns the paths of all panels of a dashboard, below the address of Grafana.
+fn links(file: &str) -> Vec<String> {
+    let uid = dashboard(file)["uid"].as_str().expect("a name").to_owned();
+    panels(file).iter().map(|panel| format!("/d/{uid}?viewPanel={}", panel["id"])).collect()
+}
+
 #[test]
-fn every_alert_has_its_words_its_runbook_and_its_test() {
-    let (alerts, rules) = (alerts(), text(ALERTS));
-    assert_eq!(alerts.len(), 18);
+fn every_series_that_is_recorded_is_asked_for_and_none_but_those() {
+    let rules = rules();
+    let recorded: BTreeSet<&str> =
+        rules.lines().filter_map(|line| line.trim().strip_prefix("- record: ")).map(str::trim).collect();
+    assert_eq!(recorded.len(), 22);
+    let all = [rules.clone(), DASHBOARDS.map(text).concat()].concat();
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
+    let asked: Vec<&str> = all.split(|c: char| !is_part(c)).filter(|word| word.starts_with("courier:")).collect();
+    for name in &recorded {
+        assert!(asked.iter().filter(|word| *word == name).count() > 1, "nothing asks for {name}");
+    }
+    assert!(asked.iter().all(|word| recorded.contains(word)), "{asked:?}");
+}
+
+#[test]
+fn every_alert_has_its_words_its_link_its_runbook_and_its_test() {
+    let (alerts, rules) = (alerts(), rules());
+    assert_eq!(alerts.len(), 24);
+    let links: BTreeSet<String> = DASHBOARDS.into_iter().flat_map(links).collect();
     for (alert, rule) in rules.split("- alert: ").skip(1).map(|rule| (rule.lines().next().unwrap_or_default(), rule)) {
         for key in ["expr: ", "severity: ", "summary: ", "description: ", &format!("runbook: docs/runbooks/{alert}.md")]
         {
             assert!(rule.contains(key), "{alert} has no {key}");
         }
+        let link = rule.lines().find_map(|line| line.trim().strip_prefix("dashboard: ")).unwrap_or_default();
+        assert!(links.contains(link), "{alert} has no link to a panel: {link:?}");
         let tested = text(&format!("deploy/prometheus/tests/{alert}.yml"));
         assert!(tested.contains("value: 1") && tested.contains("exp_samples: []"), "{alert} is tested one way only");
     }
@@ -142,10 +178,11 @@ fn every_alert_has_its_words_its_runbook_and_its_test() {
 
 #[test]
 fn every_panel_and_runbook_that_is_spoken_of_exists() {
-    let titles: BTreeSet<String> =
-        panels().iter().filter_map(|panel| panel["title"].as_str()).map(Into::into).collect();
+    let mut titles: BTreeSet<String> =
+        all_panels().iter().filter_map(|panel| panel["title"].as_str()).map(Into::into).collect();
+    titles.extend(DASHBOARDS.map(|file| dashboard(file)["title"].as_str().expect("a title").to_owned()));
     let (mut all, mut seen) = (watching(), 0);
-    all.remove(ALERTS);
+    all.retain(|file, _| !RULES.contains(&file.as_str()));
     for (file, text) in all {
         for word in words(&text).filter(|word| word.len() > 7 && word.starts_with("Courier")) {
             assert!(alerts().contains(word), "{file}: there is no {word}");
@@ -161,7 +198,7 @@ fn every_panel_and_runbook_that_is_spoken_of_exists() {
 
 #[test]
 fn promises_come_first_on_the_dashboard() {
-    let panels = panels();
+    let panels = panels(DASHBOARDS[0]);
     let rows: Vec<&str> =
         panels.iter().filter(|panel| panel["type"] == "row").filter_map(|row| row["title"].as_str()).collect();
     let order = ["The promises", "What waits, and why", "Errors by cause", "Testmo", "Dependencies and the worker"];
@@ -193,8 +230,8 @@ fn prometheus_and_grafana_are_provisioned_with_what_is_here() {
     let dashboards = values("deploy/grafana/provisioning/dashboards/courier.yaml", "path: ");
     mounted("grafana/dashboards", &dashboards[0]);
     let home = values(COMPOSE, "GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH: ");
-    assert_eq!(home, [format!("{}/{}", dashboards[0], DASHBOARD.rsplit('/').next().unwrap_or_default())]);
-    assert_eq!(values("deploy/prometheus/prometheus.yml", "rule_files: "), ["[alerts.yml]"]);
+    assert_eq!(home, [format!("{}/{}", dashboards[0], DASHBOARDS[0].rsplit('/').next().unwrap_or_default())]);
+    assert_eq!(values("deploy/prometheus/prometheus.yml", "rule_files: "), ["[alerts.yml, objectives.yml]"]);
     // The names of services are also the names of hosts.
     let source = values("deploy/grafana/provisioning/datasources/prometheus.yaml", "url: ");
     assert_eq!(source, ["http://prometheus:9090"]);
@@ -207,7 +244,11 @@ fn prometheus_and_grafana_are_provisioned_with_what_is_here() {
 
 #[test]
 fn every_panel_says_what_to_do_and_covers_no_other() {
-    let panels = panels();
+    DASHBOARDS.into_iter().for_each(check_panels);
+}
+
+fn check_panels(file: &str) {
+    let panels = panels(file);
     let ids: BTreeSet<u64> = panels.iter().filter_map(|panel| panel["id"].as_u64()).collect();
     assert_eq!(ids.len(), panels.len());
     let mut covered = BTreeMap::new();

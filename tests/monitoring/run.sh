@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Tests the alert rules, then lets a private Prometheus scrape a worker under load and runs every query of the dashboard.
+# Tests the rules, then lets a private Prometheus scrape a worker under load and runs every query of the dashboards.
 # Leaves nothing running.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
 # shellcheck source=tests/demo/stack.sh
 source tests/demo/stack.sh
 
-readonly dashboard=deploy/grafana/dashboards/courier.json
+readonly rules=(deploy/prometheus/{alerts,objectives}.yml)
 log=target/monitoring/worker.log broker_options=(--metrics)
 prometheus='' server=''
 
@@ -21,9 +21,10 @@ unset AMQP_URL DATABASE_URL KEEP "${!COURIER_@}" MAKEFLAGS MFLAGS MAKELEVEL
 
 # The deployed settings with other addresses, and a shorter interval because a person waits.
 write_scrapes() {
-    cp deploy/prometheus/alerts.yml "$dir"
+    cp "${rules[@]}" "$dir"
     sed -E -e "s/courier:9464/$metrics/" -e "s/rabbitmq:15692/${broker_metrics#http://}/" \
         -e 's/^( +[a-z]+_interval:) .*/\1 1s/' deploy/prometheus/prometheus.yml >"$dir/prometheus.yml"
+    sed -i -E 's/^( +interval:) .*/\1 1s/' "$dir/objectives.yml"
 }
 
 start_prometheus() {
@@ -58,8 +59,8 @@ documented_series() {
         docs/metrics.md
 }
 
-# Prints every query of the dashboard after the title of its panel, with Grafana's variables filled in.
-queries() {
+# Prints every query of a dashboard after the title of its panel, with Grafana's variables filled in.
+queries() { # DASHBOARD
     local line title=''
     while IFS= read -r line; do
         if [[ $line =~ ^\ {6}\"title\":\ \"(.*)\",?$ ]]; then
@@ -68,9 +69,9 @@ queries() {
             line=${BASH_REMATCH[1]//\\\"/\"}
             line=${line//\$__rate_interval/1m}
             line=${line//\$__range/5m}
-            printf '%s\t%s\n' "$title" "${line//\$@(job|instance)/.+}"
+            printf '%s\t%s\n' "$title" "${line//\$@(job|instance|tenant)/.+}"
         fi
-    done <"$dashboard"
+    done <"$1"
 }
 shopt -s extglob
 
@@ -131,14 +132,16 @@ heading "The series of docs/metrics.md"
 mapfile -t series < <(documented_series)
 expect_answers series "${series[@]/%/\{job=\"testmo-courier\"\}}" || failed=1
 
-heading "The dashboard"
-mapfile -t asked < <(queries)
-expect_answers queries "${asked[@]}" || failed=1
+for dashboard in deploy/grafana/dashboards/*.json; do
+    heading "The dashboard ${dashboard##*/}"
+    mapfile -t asked < <(queries "$dashboard")
+    expect_answers queries "${asked[@]}" || failed=1
+done
 
-heading "The alerts"
-rules=$(http GET "${server#http://}/api/v1/rules")
-healthy=$(grep -o '"health":"ok"' <<<"$rules" | wc -l)
-there=$(grep -c -- '- alert:' deploy/prometheus/alerts.yml)
+heading "The alerts and the objectives"
+evaluated=$(http GET "${server#http://}/api/v1/rules")
+healthy=$(grep -o '"health":"ok"' <<<"$evaluated" | wc -l)
+there=$(cat "${rules[@]}" | grep -cE -- '- (alert|record):')
 echo "$healthy of $there can be evaluated; firing, as a stand-in is an insecure origin:"
 ((healthy == there)) || failed=1
 promtool query instant "$server" 'ALERTS{alertstate="firing"}' || failed=1

@@ -63,6 +63,10 @@ impl ReplayStore for Storeless {
         Ok(Vec::new())
     }
 
+    async fn stopped_replays(&self) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+
     async fn forget_replays(&self, _: Duration, _: u32) -> Result<u64, StoreError> {
         Ok(0)
     }

@@ -20,6 +20,7 @@ use lapin::{AsyncTcpStream, Connection, ConnectionProperties};
 
 use super::frames::Guard;
 use super::marker::Marker;
+use crate::certificates::{self, Peer};
 
 /// The most bytes that are read at once, which bounds the bytes that wait behind an unreadable header.
 const MOST_AT_ONCE: usize = 65_536;
@@ -41,6 +42,11 @@ pub(in crate::amqp) async fn connect(
     let marker = marker.clone();
     let open = async move |uri: AMQPUri, _: Runtime<RuntimeParts<Tokio, GuardedReactor>>| {
         let socket = uri.connect_with_config_async(OwnedTLSConfig::default().as_ref(), &plain).await?;
+        if let AsyncTcpStream::Rustls(stream) = &socket
+            && let Some(own) = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first())
+        {
+            certificates::note(Peer::Broker, &uri.authority.host, own);
+        }
         let guard = Guard::new(marker.clone(), uri.query.frame_max.unwrap_or_default());
         Ok(AsyncTcpStream::Plain(GuardedStream { socket, guard }))
     };

@@ -106,6 +106,12 @@ pub trait ReplayStore: Send + Sync {
     /// When the store does not answer.
     async fn replay_counts(&self) -> Result<Vec<(ReplayState, u64)>, StoreError>;
 
+    /// Counts the paused replays that stopped because too much failed again.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    async fn stopped_replays(&self) -> Result<u64, StoreError>;
+
     /// Removes up to `most` entries of the oldest replay that ended, or was planned and not started, longer ago than
     /// `retention`, and the replay with the last of them; returns how much was removed, and 0 if there is no such replay.
     ///

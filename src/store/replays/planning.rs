@@ -145,6 +145,10 @@ impl ReplayStore for Store {
         self.counts_of_replays().await
     }
 
+    async fn stopped_replays(&self) -> Result<u64, StoreError> {
+        self.count_of_stopped().await
+    }
+
     async fn forget_replays(&self, retention: Duration, most: u32) -> Result<u64, StoreError> {
         self.forget_old_replays(retention, most).await
     }

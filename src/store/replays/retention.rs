@@ -9,6 +9,10 @@ use super::ReplayState;
 /// Counts replays by state.
 pub(in crate::store) const COUNTS: &str = "SELECT state, COUNT(*) AS n FROM replays GROUP BY state ORDER BY state";
 
+/// Counts paused replays of which a part has stopped.
+pub(in crate::store) const STOPPED: &str = "SELECT COUNT(*) AS n FROM replays r WHERE r.state = 'paused' \
+    AND EXISTS (SELECT 1 FROM replay_parts p WHERE p.replay = r.id AND p.why IS NOT NULL)";
+
 /// Finds the oldest replay with no sign of life since `$1`: one that is over, or that was never started.
 pub(in crate::store) const OLD: &str = "SELECT MIN(id) AS id FROM replays WHERE \
     (state IN ('done', 'cancelled') AND ended_at < $1) OR (state IN ('planning', 'planned') AND created_at < $1)";
@@ -28,6 +32,11 @@ impl Store {
             }
         }
         Ok(counts)
+    }
+
+    pub(super) async fn count_of_stopped(&self) -> Result<u64, StoreError> {
+        let rows = sql::fetch(&mut *self.reading().await?, STOPPED, vec![]).await?;
+        rows.first().map_or(Ok(0), |row| row.whole("n"))
     }
 
     pub(super) async fn forget_old_replays(&self, retention: Duration, most: u32) -> Result<u64, StoreError> {

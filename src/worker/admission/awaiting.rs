@@ -59,7 +59,7 @@ impl Awaiting {
         let row = Shelving { connection: version, detail, ..shelving_of(message, identity, reason, until) };
         let unshelve = message.nameless_row();
         commit(context, Commit { shelve: Some(row), unshelve, events, ..Commit::default() }).await?;
-        count_shelved(context, reason, "parked");
+        count_shelved(context, message, reason, "parked");
         Ok(())
     }
 
@@ -96,7 +96,7 @@ impl Awaiting {
         if is_done {
             count_invalid(context, &self.record());
             tracing::warn!(batch = %self.batch.key, reason = %self.reason, "batch given up");
-            count_shelved(context, self.reason, BatchState::Failed.name());
+            count_shelved(context, message, self.reason, BatchState::Failed.name());
         }
         Ok(is_done)
     }

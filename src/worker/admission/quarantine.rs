@@ -46,6 +46,6 @@ pub(in crate::worker) async fn quarantine(
             )
         }
     }
-    count_shelved(context, Reason::Suspect, "parked");
+    count_shelved(context, message, Reason::Suspect, "parked");
     Ok(())
 }

@@ -62,7 +62,7 @@ pub(in crate::worker) async fn reject(
         context.outbox_wanted.notify_one();
     }
     failpoint::after(Failpoint::Park);
-    count_shelved(context, reason, "dead");
+    count_shelved(context, message, reason, "dead");
     Ok(())
 }
 

@@ -147,6 +147,7 @@ fn apply_created(delivery: &Delivery, batch: &mut ActiveBatch, share: &Slice<'_>
         batch.record.carried_out();
     }
     batch.record.unclear(batch.claimed_at);
+    batch.message.waits_for(Reason::Unclear);
     NextStep::Pause(settle_time(&delivery.context, share.end))
 }
 

@@ -28,6 +28,9 @@ pub(in crate::worker) async fn hold_back(
     panic: &str,
 ) -> (Box<ActiveBatch>, Disposition) {
     batch.panics += 1;
+    if batch.panics == 1 {
+        context.metrics.own_errors.with_label_values(&["panic"]).inc();
+    }
     batch.start_over();
     let pause = FIRST_PAUSE.saturating_mul(4_u32.saturating_pow(batch.panics - 1)).min(LONGEST_PAUSE);
     if batch.message.suspect || batch.panics >= MOST_PANICS {

@@ -90,6 +90,7 @@ async fn retry(
     pause: Duration,
 ) -> Result<Disposition, StoreError> {
     batch.tries += 1;
+    batch.message.waits_for(reason);
     batch.failure = Some((reason, detail.clone()));
     let (now, limits, pause) = (context.store.now(), patience_limits(context), pause.max(least));
     // Other suspects wait for this one only while it is soon tried again.

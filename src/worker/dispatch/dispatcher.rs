@@ -1,6 +1,6 @@
 //! Queues batches in lanes, starts work on them, and carries out the disposition of each.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -10,6 +10,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 
 use super::background::{Background, give_back};
+use super::closed_accounts::ClosedAccounts;
 use super::command::{DispatcherCommand, View};
 use super::in_flight::{AckTarget, InFlight};
 use super::limits::limits;
@@ -47,8 +48,7 @@ pub(in crate::worker) struct Dispatcher {
     background: Background,
     /// Commands from work in the background.
     commands: mpsc::UnboundedReceiver<DispatcherCommand>,
-    /// Why nothing is sent to an account at present.
-    closed_for: BTreeMap<Arc<str>, Reason>,
+    closed: ClosedAccounts,
     shed: Shed,
     overrides: Vec<LaneOverride>,
 }
@@ -72,7 +72,7 @@ impl Dispatcher {
             work: JoinSet::new(),
             working_on: HashMap::new(),
             commands,
-            closed_for: BTreeMap::new(),
+            closed: ClosedAccounts::default(),
             shed: Shed::default(),
             overrides: Vec::new(),
         }
@@ -119,7 +119,7 @@ impl Dispatcher {
             DispatcherCommand::Reopen(accounts, as_of) => {
                 for account in accounts.iter().filter(|account| self.lanes.reopen(account, as_of)) {
                     tracing::info!(%account, "the account is open again");
-                    self.closed_for.remove(account);
+                    self.closed.reopen(account, Instant::now());
                 }
             }
             DispatcherCommand::RoomFor(due, room) => {
@@ -182,7 +182,8 @@ impl Dispatcher {
 
     fn start_work(&mut self) {
         let now = Instant::now();
-        while let Some(pack) = self.lanes.next(now) {
+        while let Some(mut pack) = self.lanes.next(now) {
+            pack.parts.iter_mut().for_each(|(batch, _)| self.closed.note_wait(batch));
             let batches = pack.parts.iter().map(|(batch, _)| batch.key.clone()).collect();
             let working_on = WorkingOn { account: pack.account.clone(), tenant: pack.tenant.clone(), batches };
             let delivery = self.delivery.clone();
@@ -197,6 +198,8 @@ impl Dispatcher {
             Err(error) => {
                 let batches = self.working_on.get(&error.id()).map(|on| names(&on.batches)).unwrap_or_default();
                 self.context.metrics.panics.with_label_values(&[Task::Dispatcher.name()]).inc();
+                let count = self.working_on.get(&error.id()).map_or(0, |on| on.batches.len());
+                self.context.metrics.own_errors.with_label_values(&["panic"]).inc_by(count as u64);
                 tracing::error!(
                     %error, batches,
                     "a defect stopped the work on some batches; they are returned to the queue or the shelf"
@@ -278,7 +281,7 @@ impl Dispatcher {
                 }
                 LaneUpdate::Closed(wait, reason) => {
                     self.lanes.back_off(account, now + wait, now);
-                    self.closed_for.insert(account.clone(), reason);
+                    self.closed.close(account, reason, now + wait);
                 }
             }
         }
@@ -330,9 +333,10 @@ impl Dispatcher {
             self.shed_overflow(&account);
         }
         let lanes = &self.lanes;
-        self.closed_for.retain(|account, _| lanes.has(account));
+        self.closed.retain(|account| lanes.has(account));
         let metrics = &self.context.metrics;
-        report::measure(&self.lanes.view(now), &self.context.backlogs.current(), metrics);
+        let most_requests = self.context.config.requests.worker_concurrency;
+        report::measure(&self.lanes.view(now), &self.context.backlogs.current(), most_requests, metrics);
         metrics.queued_bytes.set(i64::try_from(self.lanes.bytes()).unwrap_or(i64::MAX));
     }
 
@@ -347,7 +351,7 @@ impl Dispatcher {
     /// Shelves a batch that cannot be sent now.
     fn set_aside(&self, mut batch: Box<ActiveBatch>, wait: Duration) {
         let (account, now) = (batch.account(), self.context.store.now());
-        let closed_for = self.closed_for.get(account).copied();
+        let closed_for = self.closed.reason(account);
         let cause = cause_of(&batch, closed_for, self.context.troubles.of(account, now), wait);
         batch.message.failing_since = cause.failing_since;
         let expected = self.expected(&batch, wait);

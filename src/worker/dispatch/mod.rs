@@ -1,6 +1,7 @@
 //! Decides who works on what, and when: lanes, work under way, and what becomes of each batch in hand.
 
 mod background;
+mod closed_accounts;
 mod command;
 mod dispatcher;
 mod in_flight;

@@ -39,8 +39,8 @@ pub(super) fn of(lanes: &[LaneView], backlog: &Backlog) -> Value {
     json!({"lanes": lanes.iter().map(lane).collect::<Vec<_>>()})
 }
 
-/// Sets the gauges of lanes.
-pub(super) fn measure(lanes: &[LaneView], backlog: &Backlog, metrics: &Metrics) {
+/// Sets the gauges of the lanes of a worker that sends up to `most_requests` requests at once.
+pub(super) fn measure(lanes: &[LaneView], backlog: &Backlog, most_requests: usize, metrics: &Metrics) {
     for state in crate::metrics::LANE_STATES {
         let count = lanes.iter().filter(|lane| state_of(lane) == state).count();
         metrics.lanes.with_label_values(&[state]).set(i64::try_from(count).unwrap_or(i64::MAX));
@@ -55,6 +55,25 @@ pub(super) fn measure(lanes: &[LaneView], backlog: &Backlog, metrics: &Metrics) 
     let longest = others.first().map_or(0.0, |(_, seconds)| *seconds);
     let named = named.iter().map(|(tenant, seconds)| (tenant.as_str(), *seconds));
     metrics.show_backlog_drains(&named.chain([(OTHER_TENANTS, longest)]).collect());
+    metrics.runnable_drain_seconds.set(runnable_drain_seconds(lanes, backlog, most_requests));
+}
+
+/// Returns how long it takes to send what waits in memory and on the shelf for accounts that are open: as long as the account
+/// that takes longest, and no less than the worker needs for all of them if they may have more requests at once than it sends.
+fn runnable_drain_seconds(lanes: &[LaneView], backlog: &Backlog, most_requests: usize) -> f64 {
+    let (mut longest, mut requests, mut rate, mut at_once) = (0.0_f64, 0.0_f64, 0.0_f64, 0_usize);
+    for lane in lanes.iter().filter(|lane| lane.backing_off_for.is_none()) {
+        let of_tenant = |tenant: &TenantView| requests_of(tenant, on_shelf(backlog, &tenant.tenant));
+        let of_lane: f64 = lane.tenants.iter().map(of_tenant).sum();
+        if of_lane > 0.0 {
+            longest = longest.max(of_lane / lane.requests_per_second.max(1e-3));
+            requests += of_lane;
+            rate += lane.requests_per_second;
+            at_once += lane.limit;
+        }
+    }
+    let part = (most_requests as f64 / at_once.max(1) as f64).min(1.0);
+    longest.max(requests / (rate * part).max(1e-3))
 }
 
 fn state_of(lane: &LaneView) -> &'static str {
@@ -78,12 +97,16 @@ pub(super) fn drain(lane: &LaneView, tenant: &TenantId, on_shelf: u64) -> Durati
 /// Returns how long it takes to send what waits in memory and on the shelf, at the tenant's share of a rate in requests
 /// per second.
 fn drain_seconds(lane: &LaneView, tenant: &TenantView, on_shelf: u64, rate: f64) -> f64 {
-    let shelved = on_shelf as f64;
-    let batches_per_request = (tenant.batches.max(1) as f64) / (tenant.requests.max(1) as f64);
-    let requests = tenant.requests as f64 + shelved / batches_per_request;
+    let requests = requests_of(tenant, on_shelf);
     let share = rate / (lane.sharing.max(1) as f64);
     let backing_off = lane.backing_off_for.map_or(0.0, |wait| wait.as_secs_f64());
     if requests == 0.0 { 0.0 } else { backing_off + requests / share.max(1e-3) }
+}
+
+/// Returns how many requests a tenant's batches in memory and on the shelf take.
+fn requests_of(tenant: &TenantView, on_shelf: u64) -> f64 {
+    let batches_per_request = (tenant.batches.max(1) as f64) / (tenant.requests.max(1) as f64);
+    tenant.requests as f64 + on_shelf as f64 / batches_per_request
 }
 
 #[cfg(test)]
@@ -137,18 +160,37 @@ mod tests {
     }
 
     #[test]
+    fn what_may_run_takes_as_long_as_its_slowest_account_or_as_the_worker_needs_for_all() {
+        let backlog = Backlog::from([("acme".parse().unwrap(), 320), ("cedar".parse().unwrap(), 50_000)]);
+        let mut lanes = vec![
+            lane("https://a.testmo.net", &[("acme", 20), ("birch", 0)]),
+            lane("https://b.testmo.net", &[("birch", 60)]),
+            lane("https://c.testmo.net", &[("cedar", 20)]),
+        ];
+        lanes[2].backing_off_for = Some(Duration::from_secs(3_600));
+        // 20 requests in memory and 80 on the shelf at 10 a second; up to 4 at once for each of two open accounts.
+        assert_eq!(runnable_drain_seconds(&lanes, &backlog, 64), 10.0);
+        assert_eq!(runnable_drain_seconds(&lanes, &backlog, 8), 10.0);
+        assert_eq!(runnable_drain_seconds(&lanes, &backlog, 2), 32.0, "the worker is the narrowest place");
+        lanes[2].backing_off_for = None;
+        assert_eq!(runnable_drain_seconds(&lanes, &backlog, 64), 1_252.0, "it may run now");
+        assert_eq!(runnable_drain_seconds(&[lane("https://a.testmo.net", &[("acme", 0)])], &Backlog::new(), 64), 0.0);
+        assert_eq!(runnable_drain_seconds(&[], &backlog, 64), 0.0);
+    }
+
+    #[test]
     fn only_the_tenants_with_the_most_work_are_named() {
         let metrics = Metrics::new().unwrap();
         let names: Vec<String> = (0..15).map(|n| format!("t{n:02}")).collect();
         let tenants: Vec<(&str, usize)> = names.iter().enumerate().map(|(n, name)| (name.as_str(), n + 1)).collect();
         for _ in 0..2 {
-            measure(&[lane("https://a.testmo.net", &tenants)], &Backlog::new(), &metrics);
+            measure(&[lane("https://a.testmo.net", &tenants)], &Backlog::new(), 64, &metrics);
         }
         let text = metrics.render().unwrap();
         let named = text.lines().filter(|line| line.starts_with("testmo_courier_backlog_drain_seconds{")).count();
         assert_eq!(named, 11);
         assert!(text.contains("backlog_drain_seconds{tenant=\"t14\"}") && !text.contains("tenant=\"t04\""));
-        measure(&[], &Backlog::new(), &metrics);
+        measure(&[], &Backlog::new(), 64, &metrics);
         let text = metrics.render().unwrap();
         let drains: Vec<&str> = text.lines().filter(|line| line.contains("backlog_drain_seconds{")).collect();
         assert_eq!(drains, ["testmo_courier_backlog_drain_seconds{tenant=\"(others)\"} 0"]);
@@ -157,7 +199,7 @@ mod tests {
     #[test]
     fn a_tenant_named_other_does_not_share_the_metric_of_all_others() {
         let metrics = Metrics::new().unwrap();
-        measure(&[lane("https://a.testmo.net", &[("other", 20)])], &Backlog::new(), &metrics);
+        measure(&[lane("https://a.testmo.net", &[("other", 20)])], &Backlog::new(), 64, &metrics);
         assert!(metrics.render().unwrap().contains("backlog_drain_seconds{tenant=\"other\"} 2\n"));
         assert!(crate::metrics::OTHER_TENANTS.parse::<TenantId>().is_err());
     }

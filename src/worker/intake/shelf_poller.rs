@@ -17,7 +17,7 @@ use crate::worker::admission::quarantine::quarantine;
 use crate::worker::admission::reject::{Rejection, reject};
 use crate::worker::context::WorkerContext;
 use crate::worker::dispatch::{AckTarget, DispatcherCommand};
-use crate::worker::model::{InboundMessage, REST};
+use crate::worker::model::{InboundMessage, REST, WaitedFor};
 use crate::worker::turns::Turn;
 use crate::worker::unit::unit;
 
@@ -266,6 +266,8 @@ fn message_of(context: &WorkerContext, shelved: Shelved) -> InboundMessage {
         nameless: matches!(content.identity, ShelfIdentity::Raw(..)),
         again: !matches!(content.reason, Reason::NoRoom | Reason::Throttled | Reason::Paused),
         replay: shelved.replay,
+        shelved_for: Some(content.reason),
+        waited_for: shelved.replay.map(|_| WaitedFor::Person).or(WaitedFor::of(content.reason)),
     };
     // Time in which nothing was tried does not count as failing, unless its account failed. A batch that waits for a connection is due at once;
     // one that waited longer than it had to, waited for a worker. What a person has paused, a folder that Testmo does

@@ -91,7 +91,10 @@ async fn count(context: &WorkerContext, subject: Subject) -> Result<(), StoreErr
             let backlogs = store.shed_counts(BACKLOGS).await?;
             context.backlogs.replace(backlogs.into_iter().collect());
         }
-        Subject::Replays => gauges::show_replays(&store.replay_counts().await?, metrics),
+        Subject::Replays => {
+            gauges::show_replays(&store.replay_counts().await?, metrics);
+            metrics.replays_stopped.set(i64::try_from(store.stopped_replays().await?).unwrap_or(i64::MAX));
+        }
     }
     Ok(())
 }

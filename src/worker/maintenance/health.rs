@@ -9,6 +9,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::amqp::{Intake, IntakeControl, Publish, Status};
+use crate::certificates::{self, Peer};
 use crate::guard::{Count, Task};
 use crate::http::Readiness;
 use crate::store::StoreError;
@@ -69,6 +70,7 @@ pub(in crate::worker) async fn watch(mut watched: Watched, stop: CancellationTok
             () = stop.cancelled() => return,
             _ = due.tick() => {
                 watched.panics.show();
+                watched.show_certificates();
                 watched.check_store().await;
             }
             () = changed(&mut watched.links) => {}
@@ -99,6 +101,13 @@ fn shown(status: &Receiver<Status>) -> (bool, Option<String>) {
 }
 
 impl Watched {
+    fn show_certificates(&self) {
+        for peer in Peer::ALL {
+            let end = certificates::earliest_end(peer).unwrap_or(0);
+            self.context.metrics.certificate_end_timestamp_seconds.with_label_values(&[peer.name()]).set(end);
+        }
+    }
+
     fn check_broker(&self) {
         for (link, status) in &self.links {
             let (up, trouble) = shown(status);
@@ -157,6 +166,11 @@ mod tests {
     use tokio::sync::watch;
 
     use super::*;
+
+    #[test]
+    fn each_peer_that_shows_certificates_has_a_gauge() {
+        assert_eq!(Peer::ALL.map(Peer::name), crate::metrics::CERTIFICATE_PEERS);
+    }
 
     #[test]
     fn the_state_of_a_connection_is_read_while_it_changes() {

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use super::waited_for::WaitedFor;
 use crate::amqp::Message;
 use crate::batch::message::encoding::{CONTENT_ENCODING, Encoded};
-use crate::batch::{excerpt, raw_hash};
+use crate::batch::{Reason, excerpt, raw_hash};
 use crate::offload::run_blocking_if_large;
 use crate::store::replays::ReplayId;
 use crate::store::shelf::ShelfId;
@@ -50,6 +51,10 @@ pub(in crate::worker) struct InboundMessage {
     pub(in crate::worker) again: bool,
     /// The replay that has started it.
     pub(in crate::worker) replay: Option<ReplayId>,
+    /// The reason for which it was on the shelf, if it came from there.
+    pub(in crate::worker) shelved_for: Option<Reason>,
+    /// What it has waited for outside of the worker, if it has.
+    pub(in crate::worker) waited_for: Option<WaitedFor>,
 }
 
 impl InboundMessage {
@@ -75,6 +80,8 @@ impl InboundMessage {
             blamed: None,
             again: false,
             replay: None,
+            shelved_for: None,
+            waited_for: None,
         }
     }
 
@@ -87,6 +94,11 @@ impl InboundMessage {
     /// Does not count so many milliseconds as time of failing: nothing was tried, or Testmo asked for a pause.
     pub(in crate::worker) fn rested(&mut self, ms: i64) {
         self.failing_since = self.failing_since.map(|since| since.saturating_add(ms.max(0)));
+    }
+
+    /// Notes that it waits, or has waited, for a reason.
+    pub(in crate::worker) fn waits_for(&mut self, reason: Reason) {
+        self.waited_for = self.waited_for.or(WaitedFor::of(reason));
     }
 
     /// Returns its row on the shelf as id and generation.

@@ -10,6 +10,7 @@ mod step;
 mod trial;
 mod trouble;
 mod unclear;
+mod waited_for;
 
 #[cfg(test)]
 pub(super) use self::active_batch::tests::batch_of;
@@ -21,3 +22,4 @@ pub(super) use self::step::{Disposition, Dispositions, LaneUpdate, NextStep, Pus
 pub(super) use self::trial::{REST, SlowTrials};
 pub(super) use self::trouble::{Trouble, Troubles};
 pub(super) use self::unclear::UnclearPush;
+pub(super) use self::waited_for::WaitedFor;

@@ -12,6 +12,7 @@ use crate::worker::model::{ActiveBatch, NextStep};
 use crate::worker::outcome::commit::commit;
 use crate::worker::outcome::park::shelving;
 use crate::worker::outcome::reasons::{reason_of_outcome, what_is_missing};
+use crate::worker::outcome::timing::timing;
 
 /// Stores a batch in a terminal state, together with a change; on return it is stored.
 pub(in crate::worker) async fn finish(
@@ -95,7 +96,9 @@ fn count_finished(context: &WorkerContext, batch: &ActiveBatch, reason: Option<R
         None => {
             tracing::info!(batch = %batch.key.batch, cases, "batch delivered");
             let published = batch.message.published_at.unwrap_or(batch.message.arrived_at);
-            let took = u32::try_from((context.clock.now() - published).max(0)).unwrap_or(u32::MAX);
+            let took = (context.clock.now() - published).max(0);
+            metrics.delivered_batches.with_label_values(&[timing(took, batch.message.waited_for)]).inc();
+            let took = u32::try_from(took).unwrap_or(u32::MAX);
             metrics.batch_delivery_duration_seconds.observe(f64::from(took) / 1_000.0);
         }
         Some(reason) => {

@@ -5,3 +5,4 @@ pub(super) mod duplicate;
 pub(super) mod finish;
 pub(super) mod park;
 pub(super) mod reasons;
+mod timing;

@@ -9,7 +9,7 @@ use crate::store::shelf::{ShelfIdentity, ShelvedUntil, Shelving};
 use crate::store::{StoreError, UnreadableRow};
 use crate::worker::context::WorkerContext;
 use crate::worker::failpoint::{self, Failpoint};
-use crate::worker::model::{ActiveBatch, InboundMessage};
+use crate::worker::model::{ActiveBatch, InboundMessage, WaitedFor};
 use crate::worker::outcome::commit::commit;
 use crate::worker::outcome::duplicate::resend_if_finished;
 use crate::worker::store_retry::patiently;
@@ -62,7 +62,7 @@ pub(in crate::worker) async fn park_expecting(
     commit(context, Commit { shelve: Some(row), unshelve, events, history, ..Commit::default() }).await?;
     failpoint::after(Failpoint::Park);
     tracing::info!(batch = %batch.key.batch, %reason, ?until, "batch parked");
-    count_shelved(context, reason, "parked");
+    count_shelved(context, &batch.message, reason, "parked");
     if batch.message.replay.is_some() {
         context.replay_wanted.notify_one();
     }
@@ -107,10 +107,19 @@ pub(in crate::worker) fn deferral(
     vec![event::deferred(batch, revision, reason, detail, expected, now)]
 }
 
-/// Counts something that was put on the shelf; `settlement` is `parked` or `dead`.
-pub(in crate::worker) fn count_shelved(context: &WorkerContext, reason: Reason, settlement: &str) {
+/// Counts something that was put on the shelf; `settlement` is `parked` or `dead`. An error of the worker's own counts once,
+/// however often the message is shelved for it in a row.
+pub(in crate::worker) fn count_shelved(
+    context: &WorkerContext,
+    message: &InboundMessage,
+    reason: Reason,
+    settlement: &str,
+) {
     context.metrics.batches_shelved.with_label_values(&[reason.code()]).inc();
     context.metrics.batches.with_label_values(&[settlement]).inc();
+    if WaitedFor::of(reason).is_none() && message.shelved_for != Some(reason) {
+        context.metrics.own_errors.with_label_values(&[reason.code()]).inc();
+    }
 }
 
 /// Returns the shelf row of a batch in hand.

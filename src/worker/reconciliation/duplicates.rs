@@ -32,6 +32,7 @@ pub(in crate::worker) fn note_duplicates(
 pub(in crate::worker) fn count_duplicates(context: &WorkerContext, batch: &BatchKey, found: usize) {
     if found > 0 {
         context.metrics.duplicate_cases.inc_by(found as u64);
+        context.metrics.own_errors.with_label_values(&["duplicate"]).inc();
         tracing::error!(
             %batch, found,
             "cases are in Testmo twice: Testmo carried out a request after its cases had been sent again"

@@ -6,7 +6,7 @@ use testmo_courier::batch::Reason;
 use testmo_courier::batch::ledger::{BatchRecord, BatchState};
 use testmo_courier::batch::replay::ItemOutcome;
 use testmo_courier::store::ledger::{Commit, RecordUpdate};
-use testmo_courier::store::replays::{ItemEnd, ItemStart, ReplayId, ReplayState, ReplayStep};
+use testmo_courier::store::replays::{ItemEnd, ItemStart, PartProgress, ReplayId, ReplayState, ReplayStep};
 use testmo_courier::store::shelf::{Action, OperatorAction, Shelved, ShelvedUntil, Shelving};
 
 use crate::Subject;
@@ -27,6 +27,7 @@ cases! { ($) replays_cases in replays:
     what_a_person_does_in_between_is_noted,
     a_pause_stops_starts_and_a_resumed_replay_begins_again,
     only_what_is_as_the_holder_read_it_is_advanced,
+    a_replay_that_stopped_because_of_failures_is_counted_until_it_goes_on,
     a_replay_that_ended_long_ago_is_forgotten,
 }
 
@@ -308,6 +309,21 @@ async fn only_what_is_as_the_holder_read_it_is_advanced(f: &dyn Subject) {
     assert!(!f.store().advance(done).await.unwrap());
     assert!(held(f, "w").await.is_empty());
     assert!(!start(f, &rows[1], (id, epoch), 1).await);
+}
+
+async fn a_replay_that_stopped_because_of_failures_is_counted_until_it_goes_on(f: &dyn Subject) {
+    let rows = shelve(f, &["b1", "b2"]).await;
+    let (by_person, epoch) = running(f, &rows).await;
+    assert!(f.store().change_replay(change(by_person, epoch, ReplayState::Paused)).await.unwrap());
+    let (id, epoch) = running(f, &rows).await;
+    let part = PartProgress { why: Some("1 of 1 failed again".into()), ..part_of(f, "w").await };
+    assert_eq!(f.store().stopped_replays().await.unwrap(), 0);
+    let state = Some((ReplayState::Paused, part.why.clone()));
+    let stopped = ReplayStep { parts: vec![part], state, ..step(id, epoch, "w") };
+    assert!(f.store().advance(stopped).await.unwrap());
+    assert_eq!(f.store().stopped_replays().await.unwrap(), 1, "the other one was paused by a person");
+    assert!(f.store().change_replay(change(id, epoch + 1, ReplayState::Running)).await.unwrap());
+    assert_eq!(f.store().stopped_replays().await.unwrap(), 0);
 }
 
 async fn a_replay_that_ended_long_ago_is_forgotten(f: &dyn Subject) {

@@ -82,6 +82,10 @@ impl ReplayStore for StoreOf {
         self.ask("replay_counts", |tables, _| tables.replay_counts()).await
     }
 
+    async fn stopped_replays(&self) -> Result<u64, StoreError> {
+        self.ask("stopped_replays", |tables, _| tables.stopped_replays()).await
+    }
+
     async fn forget_replays(&self, retention: Duration, most: u32) -> Result<u64, StoreError> {
         self.ask("forget_replays", move |tables, now| tables.forget_replays(retention, most, now)).await
     }

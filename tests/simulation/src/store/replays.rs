@@ -257,6 +257,11 @@ impl Tables {
         counts
     }
 
+    pub(crate) fn stopped_replays(&self) -> u64 {
+        let paused = self.replays.values().filter(|replay| replay.state == ReplayState::Paused);
+        paused.filter(|replay| replay.parts.values().any(|part| part.why.is_some())).count() as u64
+    }
+
     pub(crate) fn forget_replays(&mut self, retention: Duration, most: u32, now: i64) -> u64 {
         let before = now.saturating_sub(i64::try_from(retention.as_millis()).unwrap_or(i64::MAX));
         let is_old = |replay: &Replay| match replay.state {
