@@ -9,6 +9,8 @@ const KEPT: u64 = 64;
 const LEAST_KEPT: u64 = 48;
 /// The fewest connections to Testmo that a worker starts with.
 const FEWEST_CONNECTIONS: u64 = 4;
+/// The most connections that are kept for what is no batch: verifications and late-duplicate checks.
+const CONNECTIONS_BESIDE_REQUESTS: usize = 16;
 /// How many files count as open where they cannot be counted.
 const USUALLY_OPEN: u64 = 16;
 
@@ -44,6 +46,21 @@ pub fn raise_limit() {
 pub fn most_connections(store: u32) -> Result<usize, TooFewFiles> {
     let Some(limit) = getrlimit(Resource::Nofile).current else { return Ok(usize::MAX) };
     share(limit, open_files().unwrap_or(USUALLY_OPEN), store.into())
+}
+
+/// Returns how many connections to Testmo could be open, beside `store` connections to a database server, in a worker that
+/// this user starts with the hard limit of this process.
+///
+/// # Errors
+/// When that limit is too low to work with.
+pub fn connections_of_a_worker(store: u32) -> Result<usize, TooFewFiles> {
+    let Some(limit) = getrlimit(Resource::Nofile).maximum else { return Ok(usize::MAX) };
+    share(limit, USUALLY_OPEN, store.into())
+}
+
+/// Returns how many requests may be sent at once over so many connections: some connections are for what is no batch.
+pub fn requests_over(connections: usize) -> usize {
+    connections - (connections / 4).min(CONNECTIONS_BESIDE_REQUESTS)
 }
 
 /// Returns how many of `limit` files are for connections to Testmo, if `open` are open and the store needs `store` more.

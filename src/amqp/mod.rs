@@ -10,6 +10,7 @@
 //! | `intake`, `delivery`, `session` | bring messages in, and report when they can no longer be acknowledged |
 //! | `prefetch`, `in_hand` | decide how many messages the broker sends ahead, by the bytes that are in hand |
 //! | `tail` | shows the events as they are published |
+//! | `greeting`, `size` | examine a broker without changing it |
 //! | `guard`, `unreadable` | keep headers that lapin cannot read from ending a connection |
 //! | `link`, `address`, `reconnect`, `backoff`, `status` | open, limit, watch and reopen a connection |
 //!
@@ -28,6 +29,7 @@ mod call;
 mod careful;
 mod declare;
 mod delivery;
+mod greeting;
 mod guard;
 mod in_hand;
 mod intake;
@@ -41,6 +43,7 @@ mod publish_error;
 mod publisher;
 mod reconnect;
 mod session;
+mod size;
 mod status;
 mod tail;
 pub mod topology;
@@ -50,12 +53,14 @@ pub use ack::{AckHandle, AckLost, Acknowledge, DeliveryEnd};
 pub use call::CallError;
 pub use declare::{Checked, Mismatch, Problem, check, declare};
 pub use delivery::{Delivery, Event, Generation, Mode, Subscription};
+pub use greeting::{Greeting, greeting};
 pub use intake::{Intake, IntakeControl};
 pub use link::{ConnectError, Link, connect_once};
 pub use message::Message;
 pub use outgoing::{HeaderValue, Outgoing};
 pub use publish_error::{PublishError, PublishFault};
 pub use publisher::{Publish, Publisher};
+pub use size::{SizeAccepted, accepts};
 pub use status::Status;
 pub use tail::{Tail, TailError};
 pub use unreadable::UnreadableHeaders;

@@ -8,6 +8,7 @@ use serde_json::Value;
 use testmo_courier::app::actor::Actor;
 use testmo_courier::app::connections::batches_wait;
 use testmo_courier::app::lanes::{self, Closure, LaneOrder, LaneOverride, Ordered, Waiting};
+use testmo_courier::app::observed::get;
 use testmo_courier::app::store_now;
 use testmo_courier::app::time::relative;
 use testmo_courier::app::view::{LaneOverridesView, WaitsView};
@@ -15,7 +16,7 @@ use testmo_courier::app::waits;
 use url::Url;
 
 use super::failure::Failure;
-use super::health::{address_of, get};
+use super::health::address_of;
 use super::open::{configuration, store};
 use super::output::Output;
 use super::table::{Form, List};

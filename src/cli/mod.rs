@@ -10,6 +10,7 @@ mod batches;
 mod config;
 mod confirm;
 mod console;
+mod doctor;
 mod event_view;
 mod events;
 mod failure;
@@ -68,6 +69,7 @@ First steps:
   testmo-courier run
 
 When batches do not arrive:
+  testmo-courier doctor                   examines broker, store, settings and tenants, with a remedy for each finding
   testmo-courier attention                shows what needs attention, who has to act, and the next command
   testmo-courier tenants list             shows which connections work, and how to fix the others
   testmo-courier shelf groups             shows what failed, by cause, with the commands that help
@@ -159,6 +161,8 @@ enum Command {
     Config(config::Command),
     /// Check whether the worker is ready
     Health(health::Arguments),
+    /// Examine everything that a worker needs, and say what is wrong and what to do; changes nothing
+    Doctor(doctor::Arguments),
 }
 
 /// Reads the command line and executes the command.
@@ -208,6 +212,7 @@ async fn execute(cli: Cli, out: &mut Output) -> Result<(), Failure> {
         Command::Tokens(command) => tokens::execute(command, &files, &actor, out).await,
         Command::Config(command) => config::execute(&command, &files, out),
         Command::Health(arguments) => health::execute(&arguments, &files, out),
+        Command::Doctor(arguments) => doctor::execute(&arguments, &files, out).await,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::pin::pin;
 
+use testmo_courier::app::doctor;
 use testmo_courier::config::{Config, Sources};
 use testmo_courier::http::admin;
 use testmo_courier::worker::Service;
@@ -32,6 +33,7 @@ pub(super) async fn execute(files: &[PathBuf]) -> Result<(), Failure> {
             "variables that are no settings are ignored: a setting is named COURIER_<SECTION>__<KEY>"
         );
     }
+    doctor::at_start(&config, files).await;
     let mut signals = Signals::listen()?;
     let stop = CancellationToken::new();
     let api = api(&config).await?;

@@ -1,6 +1,7 @@
 //! `schema`: prints the contract of messages and events, for programs that check them or generate code.
 
 use clap::Subcommand;
+use testmo_courier::app::view::doctor_schema;
 use testmo_courier::contract::{asyncapi, batch_schema, events_schema, strict_batch_schema};
 use testmo_courier::http::api::openapi;
 
@@ -21,6 +22,8 @@ pub(super) enum Command {
     Asyncapi,
     /// Print the JSON API as an OpenAPI document
     Openapi,
+    /// Print the JSON Schema of what `doctor --json` prints
+    Doctor,
 }
 
 pub(super) fn execute(command: Command, out: &mut Output) -> Result<(), Failure> {
@@ -30,5 +33,6 @@ pub(super) fn execute(command: Command, out: &mut Output) -> Result<(), Failure>
         Command::Events => events_schema(),
         Command::Asyncapi => asyncapi(),
         Command::Openapi => openapi(),
+        Command::Doctor => doctor_schema(),
     })
 }

@@ -9,6 +9,15 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 use super::sql::Dialect;
 
+/// How the tables of a store stand to this version of the program.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TablesState {
+    /// The migrations of this version that the store has not had, with their names.
+    pub waiting: Vec<(i64, &'static str)>,
+    /// The migrations that the store has had and this version does not know.
+    pub unknown: Vec<i64>,
+}
+
 /// One migration: its version, what it does, and its script.
 type Step = (i64, &'static str, &'static str);
 
@@ -102,9 +111,33 @@ pub(super) fn migrator(dialect: Dialect) -> Migrator {
     Migrator { migrations: steps(dialect).iter().map(migration).collect(), ..Migrator::DEFAULT }
 }
 
+/// Compares the migrations that a store has had with those of this version.
+pub(super) fn compared(dialect: Dialect, had: &[i64]) -> TablesState {
+    let known = steps(dialect);
+    let waiting =
+        known.iter().filter(|(version, ..)| !had.contains(version)).map(|(version, name, _)| (*version, *name));
+    let is_known = |version: &i64| known.iter().any(|(of, ..)| of == version);
+    TablesState {
+        waiting: waiting.collect(),
+        unknown: had.iter().copied().filter(|version| !is_known(version)).collect(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_store_has_had_and_this_version_knows_is_neither_waiting_nor_unknown() {
+        for dialect in [Dialect::Sqlite, Dialect::Postgres] {
+            let all: Vec<i64> = steps(dialect).iter().map(|(version, ..)| *version).collect();
+            let Some((newest, earlier)) = all.split_last() else { panic!("{dialect:?}") };
+            let name = steps(dialect).iter().find(|(version, ..)| version == newest).map(|(_, name, _)| *name);
+            assert_eq!(compared(dialect, &all), TablesState::default());
+            assert_eq!(compared(dialect, earlier).waiting, [(*newest, name.unwrap())]);
+            assert_eq!(compared(dialect, &[all.as_slice(), &[9_999]].concat()).unknown, [9_999]);
+        }
+    }
 
     /// The first version from which on a step has the same version on both databases.
     const FIRST_COMMON: i64 = 12;

@@ -73,6 +73,66 @@ pub(super) async fn open(config: &config::Store, purpose: Use, clock: Clock) -> 
     }
 }
 
+/// Opens a store to read it. Nothing is created, migrated or changed.
+pub(super) async fn open_to_read(config: &config::Store, clock: Clock) -> Result<Opened, StoreError> {
+    sqlx::any::install_default_drivers();
+    match StoreLocation::of(config) {
+        StoreLocation::File(file) => {
+            let opened = open_file_to_read(&file, clock).await;
+            opened.map_err(|error| file::explained(error, &file))
+        }
+        StoreLocation::Server(place) => open_server_to_read(config, place).await,
+    }
+}
+
+async fn open_file_to_read(file: &Path, clock: Clock) -> Result<Opened, StoreError> {
+    if !file.exists() {
+        return Err(StoreError::Missing(file.display().to_string()));
+    }
+    let options = file_options(file, reading_mode(file))?;
+    let mut first = AnyConnection::connect_with(&options).await?;
+    let newest = newest_step(&mut first).await?;
+    first.close().await?;
+    if newest.is_none() {
+        return Err(StoreError::Missing(file.display().to_string()));
+    }
+    let pool = AnyPoolOptions::new()
+        .max_connections(READERS_OF_A_FILE)
+        .test_before_acquire(false)
+        .acquire_timeout(CONNECT)
+        .connect_lazy_with(options);
+    Ok(Opened { dialect: Dialect::Sqlite, readers: pool.clone(), writers: pool, clock, file: None, made: false })
+}
+
+/// Returns how a file is opened that is only read. A file without a log is not in use, and SQLite would make a log and an
+/// index beside it even to read it, unless a parameter says that nothing changes the file.
+fn reading_mode(file: &Path) -> &'static str {
+    let mut log = file.as_os_str().to_owned();
+    log.push("-wal");
+    if Path::new(&log).exists() { "ro" } else { "ro&immutable=1" }
+}
+
+async fn open_server_to_read(config: &config::Store, place: String) -> Result<Opened, StoreError> {
+    let (options, mut conn) = connect_to_server(config).await?;
+    if !has_tables(&mut conn).await? {
+        return Err(StoreError::Missing(place));
+    }
+    let clock = Clock::led_from(0);
+    sql::time(&mut conn, &clock).await?;
+    conn.close().await?;
+    let pool = AnyPoolOptions::new()
+        .max_connections(config.max_connections)
+        .acquire_timeout(CONNECT)
+        .after_connect(|conn, _| {
+            Box::pin(async move {
+                prepare_server(conn).await?;
+                sqlx::raw_sql("SET default_transaction_read_only = on").execute(conn).await.map(drop)
+            })
+        })
+        .connect_lazy_with(options);
+    Ok(Opened { dialect: Dialect::Postgres, readers: pool.clone(), writers: pool, clock, file: None, made: false })
+}
+
 async fn open_file(config: &config::Store, file: &Path, purpose: Use, clock: Clock) -> Result<Opened, StoreError> {
     if purpose != Use::Create && !file.exists() {
         return Err(StoreError::Missing(file.display().to_string()));
@@ -181,12 +241,18 @@ async fn newest_step(conn: &mut AnyConnection) -> Result<Option<i64>, StoreError
     rows.first().map_or(Ok(None), |row| row.maybe_int("newest"))
 }
 
-async fn open_server(config: &config::Store, place: String, create: bool) -> Result<Opened, StoreError> {
+/// Opens a connection to a server, and returns it with how further ones are opened.
+async fn connect_to_server(config: &config::Store) -> Result<(AnyConnectOptions, AnyConnection), StoreError> {
     let options = options(&named(&config.url))?;
     // Not by a pool, which waits for a server that refuses, and then does not report why.
     let connecting = tokio::time::timeout(CONNECT, AnyConnection::connect_with(&options)).await;
     let mut conn = connecting.map_err(|_| StoreError::Away(format!("no connection within {CONNECT:?}")))??;
     require_utf8(&mut conn).await?;
+    Ok((options, conn))
+}
+
+async fn open_server(config: &config::Store, place: String, create: bool) -> Result<Opened, StoreError> {
+    let (options, mut conn) = connect_to_server(config).await?;
     // Until the connection is closed, so that replicas that start at once do it one after the other.
     sqlx::query(AssertSqlSafe(format!("SELECT pg_advisory_lock({PREPARING})"))).execute(&mut conn).await?;
     let made = !has_tables(&mut conn).await?;

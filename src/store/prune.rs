@@ -138,17 +138,19 @@ pub(super) const UNCLEAR: &str = "SELECT tenant_id, batch_id, doubt_since, targe
 
 /// Returns the statement that examines up to `$2` batches which finished before `$1`, after the one at `$3` to `$5`.
 pub(super) fn examine_batches(dialect: Dialect) -> String {
-    format!(
-        "SELECT tenant_id, batch_id, settled_at, targets, CASE WHEN open_push IS NULL AND doubt_since IS NULL \
-         AND state IN ('delivered', 'partial', 'failed', 'discarded', 'undone') \
-         AND (late_since IS NULL OR state NOT IN ('delivered', 'partial')) AND cases NOT LIKE '%\"s\":\"lost\"%' \
-         AND NOT EXISTS (SELECT 1 FROM shelf s WHERE s.tenant_id = batches.tenant_id AND s.batch_id = batches.batch_id) \
-         AND NOT EXISTS (SELECT 1 FROM discarded d WHERE d.tenant_id = batches.tenant_id AND d.batch_id = batches.batch_id) \
-         THEN 1 ELSE 0 END AS is_over FROM batches WHERE settled_at IS NOT NULL AND pruned_at IS NULL \
-         AND settled_at < $1 AND settled_at >= $3 AND (settled_at > $3 OR (tenant_id, batch_id) > ($4, $5)) \
-         ORDER BY settled_at, tenant_id, batch_id LIMIT $2 {}",
-        dialect.skip_taken()
-    )
+    format!("{} {}", unpruned_batches(), dialect.skip_taken())
+}
+
+/// Returns the same statement without the words that have it take the batches.
+pub(super) fn unpruned_batches() -> &'static str {
+    "SELECT tenant_id, batch_id, settled_at, targets, CASE WHEN open_push IS NULL AND doubt_since IS NULL \
+     AND state IN ('delivered', 'partial', 'failed', 'discarded', 'undone') \
+     AND (late_since IS NULL OR state NOT IN ('delivered', 'partial')) AND cases NOT LIKE '%\"s\":\"lost\"%' \
+     AND NOT EXISTS (SELECT 1 FROM shelf s WHERE s.tenant_id = batches.tenant_id AND s.batch_id = batches.batch_id) \
+     AND NOT EXISTS (SELECT 1 FROM discarded d WHERE d.tenant_id = batches.tenant_id AND d.batch_id = batches.batch_id) \
+     THEN 1 ELSE 0 END AS is_over FROM batches WHERE settled_at IS NOT NULL AND pruned_at IS NULL \
+     AND settled_at < $1 AND settled_at >= $3 AND (settled_at > $3 OR (tenant_id, batch_id) > ($4, $5)) \
+     ORDER BY settled_at, tenant_id, batch_id LIMIT $2"
 }
 
 /// Returns the statement that examines up to `$2` events which were stored before `$1`, after the one at `$3` to `$5`. A

@@ -9,7 +9,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use rustix::io::Errno;
 use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls_platform_verifier::ConfigVerifierExt;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
@@ -46,6 +46,9 @@ pub(super) struct Endpoint {
     is_listed: bool,
 }
 
+/// A connection, and the certificate of its host if there is TLS.
+type Seen = (Connection, Option<CertificateDer<'static>>);
+
 /// Opens connections.
 pub(super) struct Dialer {
     tls: TlsConnector,
@@ -78,13 +81,18 @@ impl Dialer {
 
     /// Opens a connection in a slot. Whatever fails here, nothing of a request was sent.
     pub(super) async fn dial(&self, endpoint: &Endpoint, slot: &Slot) -> Result<Connection, ApiError> {
+        self.dial_seeing(endpoint, slot).await.map(|(connection, _)| connection)
+    }
+
+    /// Opens a connection in a slot, and returns the certificate of the host with it, if there is TLS.
+    pub(super) async fn dial_seeing(&self, endpoint: &Endpoint, slot: &Slot) -> Result<Seen, ApiError> {
         let dialled = timeout(self.time_limit, self.dial_patiently(endpoint, slot)).await;
         dialled.unwrap_or_else(|_| {
             Err(ApiError::Unreachable(format!("no connection within {} ms", self.time_limit.as_millis())))
         })
     }
 
-    async fn dial_patiently(&self, endpoint: &Endpoint, slot: &Slot) -> Result<Connection, ApiError> {
+    async fn dial_patiently(&self, endpoint: &Endpoint, slot: &Slot) -> Result<Seen, ApiError> {
         // What cannot be a name in DNS is not known there.
         let name = ServerName::try_from(endpoint.host.clone()).map_err(|_| ApiError::UnknownHost)?;
         let found = match &self.proxy {
@@ -100,16 +108,19 @@ impl Dialer {
             proxy.open_tunnel(&mut stream, &endpoint.host, endpoint.port).await?;
         }
         let (stream, gauge) = Metered::new(stream);
+        let mut certificate = None;
         let stream: Box<dyn Stream> = if endpoint.is_tls {
             let stream = self.tls.connect(name, stream).await.map_err(|error| tls_trouble(&error))?;
-            if let Some(own) = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first()) {
+            certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first().cloned());
+            if let Some(own) = &certificate {
                 certificates::note(Peer::Testmo, &endpoint.host, own);
             }
             Box::new(stream)
         } else {
             Box::new(stream)
         };
-        Connection::over(stream, gauge, slot).await.map_err(|error| ApiError::Unreachable(error.to_string()))
+        let connection = Connection::over(stream, gauge, slot).await;
+        Ok((connection.map_err(|error| ApiError::Unreachable(error.to_string()))?, certificate))
     }
 }
 

@@ -69,17 +69,13 @@ use crate::guard;
 use crate::guard::Task;
 use crate::http::{Readiness, serve as serve_monitoring};
 use crate::metrics::Metrics;
-use crate::private_file;
 pub use crate::store::{FileChange, FileLost, FilePart};
-use crate::store::{Store, StoreError, StoreHealth, StoreLocation};
+use crate::store::{Store, StoreError, StoreHealth};
 use crate::tenants::{KeyError, Keyring};
 use crate::testmo::{Client, NoClient};
 
 /// The most undeliverable messages that are in hand at once, from each of their queues.
 const UNDELIVERABLE_PREFETCH: u16 = 20;
-
-/// The most sockets to Testmo that are kept for what is no batch: verifications and late-duplicate checks.
-const SOCKETS_BESIDE_REQUESTS: usize = 16;
 
 /// How far the clock may be behind before that is reported.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
@@ -147,19 +143,6 @@ struct Started {
     listener: TcpListener,
 }
 
-/// Warns if other users of the machine can read the master key, or the API keys that it protects.
-fn warn_of_open_files(config: &Config) {
-    let store = match StoreLocation::of(&config.store) {
-        StoreLocation::File(file) => Some(file),
-        StoreLocation::Server(_) => None,
-    };
-    for file in store.into_iter().chain([config.keys.master_key_file.clone()]) {
-        if let Some(remedy) = private_file::remedy_if_open(&file) {
-            tracing::warn!(file = %file.display(), remedy, "a file with secrets is open to other users of this machine");
-        }
-    }
-}
-
 async fn start(mut config: Config, files: u32) -> Result<Started, RunError> {
     #[cfg(debug_assertions)]
     config.crash_at.iter().for_each(|order| failpoint::order(order));
@@ -175,7 +158,6 @@ async fn start(mut config: Config, files: u32) -> Result<Started, RunError> {
     }
     store.require_not_set_back(&config.store).await?;
     let restored = store.restored().await?;
-    warn_of_open_files(&config);
     // After the store and the key, which a person has to correct first.
     let listener = TcpListener::bind(config.observe.listen)
         .await
@@ -194,7 +176,7 @@ async fn start(mut config: Config, files: u32) -> Result<Started, RunError> {
 fn share_out_files(config: &mut Config, files: u32) -> Result<usize, TooFewFiles> {
     let store = if config.store.is_shared() { config.store.max_connections } else { 0 };
     let sockets = descriptors::most_connections(store + files)?;
-    let requests = sockets - (sockets / 4).min(SOCKETS_BESIDE_REQUESTS);
+    let requests = descriptors::requests_over(sockets);
     if requests < config.requests.worker_concurrency {
         tracing::warn!(
             "the limit of open files leaves room for fewer requests at once than requests.worker_concurrency ({requests} \

@@ -17,7 +17,7 @@ use testmo_courier::batch::message::decode::{MAX_FAULTS, decode};
 use testmo_courier::batch::message::lint::lint;
 use testmo_courier::contract::batch_example;
 
-fn validator(schema: &Value) -> Validator {
+pub(crate) fn validator(schema: &Value) -> Validator {
     jsonschema::options().should_validate_formats(true).build(schema).expect("the schema is one")
 }
 

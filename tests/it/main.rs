@@ -18,6 +18,7 @@ mod crashes_faulty;
 mod deliver;
 mod deployed;
 mod descriptors;
+mod doctor;
 mod earlier_store;
 mod edited;
 mod endless;

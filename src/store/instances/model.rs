@@ -36,6 +36,9 @@ pub struct Instance {
     rule: StartRule,
     /// The hash of the message that it has in hand, while it works on one at a time.
     in_hand: Option<String>,
+    /// The version of the latest process; earlier versions note none.
+    #[serde(default)]
+    version: Option<String>,
 }
 
 impl Instance {
@@ -50,6 +53,7 @@ impl Instance {
             unclean_at: i64::MIN,
             rule: StartRule::default(),
             in_hand: None,
+            version: Some(env!("CARGO_PKG_VERSION").to_owned()),
         };
         let Some(before) = before else { return (fresh, None) };
         if before.run == run {
@@ -71,7 +75,7 @@ impl Instance {
     /// Returns an instance of which nothing is known but that it did not end in order.
     pub fn unknown() -> Self {
         let (instance, _) = Self::begin(None, "", i64::MIN);
-        instance
+        Self { version: None, ..instance }
     }
 
     /// Ends a process in order.
@@ -91,6 +95,16 @@ impl Instance {
     /// Returns how the process starts.
     pub fn rule(&self) -> StartRule {
         self.rule
+    }
+
+    /// Returns the version of the latest process, if that one noted it.
+    pub fn version(&self) -> Option<&str> {
+        self.version.as_deref()
+    }
+
+    /// Returns whether the latest process has not ended in order.
+    pub fn is_running(&self) -> bool {
+        self.running
     }
 
     /// Returns when the process began to work, in milliseconds on the store's clock.

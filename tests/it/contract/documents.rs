@@ -5,6 +5,7 @@ use std::path::Path;
 
 use jsonschema::Draft;
 use serde_json::{Value, json};
+use testmo_courier::app::view::doctor_schema;
 use testmo_courier::batch::Reason;
 use testmo_courier::batch::message::lint::lint;
 use testmo_courier::batch::verdict::reason::Class;
@@ -31,6 +32,7 @@ fn the_documents_are_up_to_date() {
         ("docs/schemas/events.schema.json", events_schema()),
         ("docs/schemas/asyncapi.json", asyncapi()),
         ("docs/schemas/openapi.json", openapi()),
+        ("docs/schemas/doctor.schema.json", doctor_schema()),
     ] {
         is_up_to_date(path, &format!("{value:#}\n"));
     }

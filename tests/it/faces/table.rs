@@ -19,6 +19,7 @@ const WATCHED: &str =
     "it is rare, and asks and answers step by step, which a terminal and a program show better; pages name the command";
 const LOCAL: &str =
     "administration of the machine on which it runs, with its files and its broker: it needs no network";
+const AT_START: &str = "`run` calls it before the worker starts, and the log shows what it found";
 const NO_WORKER: &str = "no worker may run meanwhile, and the API is served by a worker";
 const BROKER: &str =
     "messages are published to the broker, and events are received from it; the API does not stand between";
@@ -116,6 +117,8 @@ pub(super) const TABLE: &[(&str, Offered, Offered, Offered)] = &[
         Not(PART),
         Not(PART),
     ),
+    ("doctor::at_start", Not(AT_START), Not(LOCAL), Not(LOCAL)),
+    ("doctor::examine", As(&["doctor"]), Not(LOCAL), Not(LOCAL)),
     ("edit::change", Not(PART), Not(PART), Not(PART)),
     ("edit::open", As(&["shelf edit"]), As(&["getShelfDraft"]), As(&["draft", "editMessage"])),
     ("edit::plan::carry_out", As(&["shelf edit"]), As(&["setShelfFields"]), As(&["setFields"])),
@@ -229,6 +232,7 @@ pub(super) const COMMANDS_WITHOUT: &[(&str, &str)] = &[
     ("config check", LOCAL),
     ("config show", LOCAL),
     ("schema asyncapi", "it prints what the program was built with"),
+    ("schema doctor", "it prints what the program was built with"),
     ("schema batch", "it prints what the program was built with"),
     ("schema events", "it prints what the program was built with"),
     ("schema openapi", "it prints what the program was built with"),

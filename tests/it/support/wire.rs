@@ -141,6 +141,16 @@ impl Authority {
         Self::serving(self.certified(params))
     }
 
+    /// Returns the TLS configuration of a server with this name, whose certificate expires in a number of days.
+    pub(crate) fn expiring(&self, name: &str, days: i64) -> Arc<ServerConfig> {
+        let then = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24 * days);
+        let day = jiff::tz::TimeZone::UTC.to_datetime(then).date();
+        let mut params = CertificateParams::new([name.to_owned()]).expect("a name");
+        let (month, day_of_month) = (day.month().unsigned_abs(), day.day().unsigned_abs());
+        params.not_after = rcgen::date_time_ymd(day.year().into(), month, day_of_month);
+        Self::serving(self.certified(params))
+    }
+
     fn serving((certificate, key): (Certificate, KeyPair)) -> Arc<ServerConfig> {
         let key = PrivatePkcs8KeyDer::from(key.serialize_der()).into();
         let config = ServerConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())

@@ -1,0 +1,122 @@
+//! Injects faults of the store.
+
+use super::{change, doctor, examined, follow};
+use crate::support::batches::batch;
+use crate::support::postgres::Postgres;
+use crate::support::process::{Process, command};
+use crate::support::stage::Stage;
+use crate::support::waiting::until;
+
+/// What takes the newest migration back.
+const OLDER: [&str; 2] = ["DROP TABLE sessions", "DELETE FROM _sqlx_migrations WHERE version = 40"];
+/// What makes the tables those of a later version.
+const NEWER: &str = "UPDATE _sqlx_migrations SET version = 9999 WHERE version = 40";
+
+async fn older_tables_are_migrated_by_the_command_and_newer_ones_are_left_alone(stage: Stage) {
+    doctor(&stage).is_healthy();
+    change(&stage, &OLDER).await;
+    let found = doctor(&stage);
+    found.has("warning store");
+    doctor(&stage).has("warning store");
+    let before = examined(command(&stage), &["--before-upgrade"]);
+    before.has("warning store");
+    let notes = before.report["findings"].to_string();
+    assert!(notes.contains("The upgrade carries out 1 migration."), "{before:?}");
+    let (code, said) = follow(&stage, &found.command("store"), &[]);
+    assert_eq!(code, Some(0), "{said}");
+    doctor(&stage).is_healthy();
+    change(&stage, &[NEWER]).await;
+    let found = doctor(&stage);
+    assert_eq!(found.to_act(), ["error store", "warning store"], "{found:?}");
+    change(&stage, &["UPDATE _sqlx_migrations SET version = 40 WHERE version = 9999"]).await;
+    doctor(&stage).is_healthy();
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_of_another_version_are_found_in_a_file() {
+    older_tables_are_migrated_by_the_command_and_newer_ones_are_left_alone(Stage::with_tenants(&["acme"]).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_of_another_version_are_found_on_postgresql() {
+    let stage = Stage::on_postgres(Postgres::shared(), &["acme"], &[]).await;
+    older_tables_are_migrated_by_the_command_and_newer_ones_are_left_alone(stage).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_does_not_answer_is_found_and_the_rest_is_examined() {
+    let server = Postgres::start();
+    let stage = Stage::on_postgres(&server, &["acme"], &[]).await;
+    server.kill();
+    let found = doctor(&stage);
+    found.has("error store");
+    let done = |check: &str| {
+        let checks = found.report["checks"].as_array().expect("checks");
+        checks.iter().any(|of| of["check"] == check && of["not_done"].is_null())
+    };
+    assert!(done("topology") && done("files") && !done("tenants"), "{found:?}");
+    server.boot();
+    doctor(&stage).is_healthy();
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn batches_that_are_kept_too_long_are_removed_once_a_worker_runs() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    stage.start_worker();
+    stage.publish(&batch("acme", "b-1", 1)).await;
+    stage.delivered("acme/b-1").await;
+    stage.all_sent().await;
+    stage.stop_worker().await;
+    let earlier = "UPDATE batches SET settled_at = settled_at - 7201000, late_since = NULL";
+    change(&stage, &[earlier]).await;
+    stage.environment.insert("COURIER_STORE__RETENTION".into(), "1s".into());
+    let found = doctor(&stage);
+    found.has("warning retention");
+    assert_eq!(found.command("retention"), "testmo-courier run");
+    let process = Process::start(&stage).await;
+    until(async || doctor(&stage).code == Some(0)).await;
+    process.stop().await;
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_behind_the_latest_time_in_the_store_is_found() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    stage.start_worker();
+    stage.publish(&batch("acme", "b-1", 1)).await;
+    stage.delivered("acme/b-1").await;
+    stage.all_sent().await;
+    stage.stop_worker().await;
+    change(&stage, &["UPDATE batches SET first_seen_at = first_seen_at + 3600000"]).await;
+    let found = doctor(&stage);
+    found.has("warning clock");
+    assert!(
+        found.finding("clock")["sentence"].to_string().contains("behind the latest time in the store"),
+        "{found:?}"
+    );
+    change(&stage, &["UPDATE batches SET first_seen_at = first_seen_at - 3600000"]).await;
+    doctor(&stage).is_healthy();
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_of_several_versions_are_found_before_an_upgrade() {
+    let stage = Stage::with_tenants(&["acme"]).await;
+    let process = Process::start(&stage).await;
+    let before = || examined(command(&stage), &["--before-upgrade"]);
+    before().is_healthy();
+    let version = env!("CARGO_PKG_VERSION");
+    let older = format!(
+        "INSERT INTO instances SELECT 'older', replace(state, '{version}', '0.0.9'), started_at FROM instances LIMIT 1"
+    );
+    change(&stage, &[&older]).await;
+    let found = before();
+    found.has("warning upgrade");
+    assert!(found.finding("upgrade")["sentence"].to_string().contains("older (0.0.9)"), "{found:?}");
+    change(&stage, &[&format!("UPDATE instances SET state = replace(state, '0.0.9', '{version}')")]).await;
+    before().is_healthy();
+    process.stop().await;
+    stage.end().await;
+}
