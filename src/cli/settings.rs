@@ -86,6 +86,7 @@ fn value(config: &Config, name: &str) -> Option<String> {
         ),
         ("admin", "proxy_user_header") => text(&admin.proxy_user_header),
         ("admin", "proxy_role") => text(&admin.proxy_role),
+        ("admin", "proxy_role_header") => text(admin.proxy_role_header.as_deref().unwrap_or_default()),
         ("log", "format") => text(word(log.format)),
         ("log", "level") => text(&log.level),
         _ => return None,

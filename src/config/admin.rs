@@ -17,6 +17,7 @@ pub struct Admin {
     pub proxy_secret_file: Option<PathBuf>,
     pub proxy_user_header: String,
     pub proxy_role: String,
+    pub proxy_role_header: Option<String>,
 }
 
 impl Admin {
@@ -49,16 +50,30 @@ impl Admin {
             r.problem("admin.proxy_secret_file", "a file with the secret that the proxies in admin.proxies send");
         }
         let proxy_user_header = r.text("admin.proxy_user_header").to_ascii_lowercase();
-        let is_name = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
-        if !is_name(&proxy_user_header) {
+        if !is_header(&proxy_user_header) {
             r.problem("admin.proxy_user_header", "the name of a header, such as x-forwarded-user");
+        }
+        let proxy_role_header = r.text("admin.proxy_role_header").to_ascii_lowercase();
+        let proxy_role_header = Some(proxy_role_header).filter(|header| !header.is_empty());
+        if proxy_role_header.as_deref().is_some_and(|header| !is_header(header) || header == proxy_user_header) {
+            r.problem("admin.proxy_role_header", "empty, or the name of a header of its own, such as x-courier-role");
         }
         let proxy_role = r.text("admin.proxy_role");
         if !["viewer", "operator", "admin"].contains(&proxy_role.as_str()) {
             r.problem("admin.proxy_role", "viewer, operator or admin");
         }
         let proxy_secret_file = proxy_secret_file.map(PathBuf::from);
-        Self { listen, public_url, hosts, frame_ancestors, proxies, proxy_secret_file, proxy_user_header, proxy_role }
+        Self {
+            listen,
+            public_url,
+            hosts,
+            frame_ancestors,
+            proxies,
+            proxy_secret_file,
+            proxy_user_header,
+            proxy_role,
+            proxy_role_header,
+        }
     }
 
     /// Returns the host of the address at which people and programs reach it.
@@ -75,6 +90,11 @@ impl Admin {
                 .into()
         })
     }
+}
+
+/// Returns whether a text can be the name of a header.
+fn is_header(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
 }
 
 /// Returns a URL that names an origin and nothing below it.

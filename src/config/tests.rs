@@ -139,6 +139,9 @@ fn who_may_frame_a_page_and_log_people_in_is_named_exactly() {
     let (proxies, file) = (set("COURIER_ADMIN__PROXIES", "10.0.0.7,::1"), set("COURIER_ADMIN__PROXY_SECRET_FILE", "f"));
     let admin = load_with(&[frames("https://suite.example.com"), proxies, file]).unwrap().admin;
     assert_eq!((admin.frame_ancestors.len(), admin.proxies.len(), admin.proxy_role.as_str()), (1, 2, "viewer"));
+    assert_eq!(admin.proxy_role_header, None);
+    let role = load_with(&[set("COURIER_ADMIN__PROXY_ROLE_HEADER", "X-Courier-Role")]).unwrap().admin.proxy_role_header;
+    assert_eq!(role.as_deref(), Some("x-courier-role"));
     for wrong in [
         vec![frames("http://suite.example.com")],
         vec![frames("https://suite.example.com/page")],
@@ -148,6 +151,8 @@ fn who_may_frame_a_page_and_log_people_in_is_named_exactly() {
         vec![set("COURIER_ADMIN__PROXIES", "10.0.0.0/8"), file],
         vec![set("COURIER_ADMIN__PROXY_ROLE", "owner")],
         vec![set("COURIER_ADMIN__PROXY_USER_HEADER", "a b")],
+        vec![set("COURIER_ADMIN__PROXY_ROLE_HEADER", "a b")],
+        vec![set("COURIER_ADMIN__PROXY_ROLE_HEADER", "X-Forwarded-User")],
     ] {
         assert!(load_with(&wrong).is_err(), "{wrong:?}");
     }

@@ -61,6 +61,7 @@ mod tests {
             proxy_secret_file: None,
             proxy_user_header: String::new(),
             proxy_role: String::new(),
+            proxy_role_header: None,
         };
         let mut headers = HeaderMap::new();
         for host in hosts {

@@ -55,7 +55,7 @@ struct Failed<'a> {
 
 /// Answers a request for a page.
 pub(super) async fn answer(console: Arc<Console>, route: &'static Route, request: Request) -> Response {
-    let headers = request.headers().clone();
+    let (headers, sender) = (request.headers().clone(), peer(&request));
     let back = request.uri().path_and_query().map_or_else(String::new, ToString::to_string);
     let reached = reached(&console, &headers);
     match take(console.clone(), route, request).await {
@@ -69,23 +69,30 @@ pub(super) async fn answer(console: Arc<Console>, route: &'static Route, request
             let had_session = cookies::session(&headers).is_some();
             if had_session { answer.saying(&notice, reached.is_secure) } else { answer }.into_response()
         }
-        Err(problem) => shown(&console, &headers, problem, route.access != Access::Link).await,
+        Err(problem) => shown(&console, (&headers, sender), problem, route.access != Access::Link).await,
     }
 }
 
 /// Answers a request that no page is for.
 pub(super) async fn refuse(console: &Arc<Console>, request: Request, problem: Problem) -> Response {
     let problem = console.shared.hosts.check(request.headers()).err().unwrap_or(problem);
-    shown(console, request.headers(), problem, true).await
+    shown(console, (request.headers(), peer(&request)), problem, true).await
 }
 
 /// Shows a problem, to a person with the navigation.
-async fn shown(console: &Console, headers: &HeaderMap, problem: Problem, is_of_person: bool) -> Response {
-    let viewer = match cookies::session(headers) {
-        Some(secret) if is_of_person && problem.code != Code::Misdirected => {
-            resume(&console.shared.context.store, &secret).await.ok()
-        }
-        Some(_) | None => None,
+async fn shown(
+    console: &Console,
+    (headers, peer): (&HeaderMap, Option<IpAddr>),
+    problem: Problem,
+    is_of_person: bool,
+) -> Response {
+    let is_for_people = is_of_person && problem.code != Code::Misdirected;
+    let by_proxy = console.proxies.as_ref().and_then(|proxies| proxies.caller(peer, headers));
+    let viewer = match (by_proxy, cookies::session(headers)) {
+        _ if !is_for_people => None,
+        (Some(caller), _) => Some(caller),
+        (None, Some(secret)) => resume(&console.shared.context.store, &secret).await.ok(),
+        (None, None) => None,
     };
     let title = if problem.code == Code::NotFound { "Not found".to_owned() } else { problem.code.title().to_owned() };
     let frame = Frame { title, viewer: viewer.as_ref().map(Viewer::from), ..Frame::default() };

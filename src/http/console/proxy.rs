@@ -23,7 +23,10 @@ pub(super) struct Proxies {
     /// The SHA-256 of the secret, so that a comparison reveals nothing of it.
     secret: [u8; 32],
     user: HeaderName,
+    /// The role of people whose role no header names.
     role: Role,
+    /// The header that names the role of a person.
+    role_header: Option<HeaderName>,
 }
 
 impl Proxies {
@@ -47,6 +50,7 @@ impl Proxies {
             secret: Sha256::digest(secret.trim().as_bytes()).into(),
             user: admin.proxy_user_header.parse().ok()?,
             role: admin.proxy_role.parse().ok()?,
+            role_header: admin.proxy_role_header.as_ref().map(|header| header.parse()).transpose().ok()?,
         })
     }
 
@@ -57,7 +61,20 @@ impl Proxies {
             return None;
         }
         let name = only(headers, &self.user).map(str::trim).filter(|name| !name.is_empty())?;
-        Some(Caller { actor: Actor::new(name, self.role, Face::Console), tenant: None })
+        Some(Caller { actor: Actor::new(name, self.role_in(headers)?, Face::Console), tenant: None })
+    }
+
+    /// Returns the role that an allowed proxy gives to a person, or the configured one if its header is absent. What is not exactly
+    /// one role gives none, so that a mistake in the proxy logs nobody in with a role that was not meant.
+    fn role_in(&self, headers: &HeaderMap) -> Option<Role> {
+        let Some(header) = self.role_header.as_ref().filter(|header| headers.contains_key(*header)) else {
+            return Some(self.role);
+        };
+        let role = only(headers, header).and_then(|word| word.trim().parse().ok());
+        if role.is_none() {
+            tracing::warn!(%header, "a proxy has sent a role that does not exist, and nobody is logged in by it");
+        }
+        role
     }
 
     /// Returns the address that a request came from: for an allowed proxy, the one that it has added.
@@ -86,6 +103,11 @@ mod tests {
     const WORD: &str = "a secret of the proxy";
 
     fn proxies() -> (Proxies, tempfile::TempDir) {
+        proxies_with(None)
+    }
+
+    /// Returns proxies that send roles in a header.
+    fn proxies_with(role_header: Option<&str>) -> (Proxies, tempfile::TempDir) {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("secret");
         std::fs::write(&file, format!("{WORD}\n")).unwrap();
@@ -98,6 +120,7 @@ mod tests {
             proxy_secret_file: Some(file),
             proxy_user_header: "x-forwarded-user".into(),
             proxy_role: "operator".into(),
+            proxy_role_header: role_header.map(str::to_owned),
         };
         (Proxies::of(&admin).unwrap(), dir)
     }
@@ -129,6 +152,36 @@ mod tests {
         ] {
             assert!(proxies.caller(peer, &headers(pairs)).is_none(), "{peer:?} {pairs:?}");
         }
+    }
+
+    #[test]
+    fn an_allowed_proxy_may_name_a_role_that_exists_and_nobody_else_may() {
+        let (proxies, _dir) = proxies_with(Some("x-courier-role"));
+        let (user, word) = (("x-forwarded-user", "anna"), ("x-courier-proxy-secret", WORD));
+        let role = |peer: &str, pairs: &[(&'static str, &'static str)]| {
+            let all = [&[user][..], pairs].concat();
+            proxies.caller(peer.parse().ok(), &headers(&all)).map(|caller| caller.actor.role)
+        };
+        let named = |name| ("x-courier-role", name);
+        for (name, given) in [("viewer", Role::Viewer), (" operator ", Role::Operator), ("admin", Role::Admin)] {
+            assert_eq!(role("10.0.0.7", &[word, named(name)]), Some(given));
+        }
+        assert_eq!(role("10.0.0.7", &[word]), Some(Role::Operator), "without the header, the configured role applies");
+        for wrong in ["", "owner", "Admin", "viewer,admin", "viewer admin"] {
+            assert_eq!(role("10.0.0.7", &[word, named(wrong)]), None, "{wrong:?}");
+        }
+        assert_eq!(role("10.0.0.7", &[word, named("viewer"), named("admin")]), None);
+        for (peer, pairs) in [
+            ("10.0.0.7", &[named("admin")][..]),
+            ("10.0.0.7", &[named("admin"), ("x-courier-proxy-secret", "another secret")]),
+            ("10.0.0.8", &[word, named("admin")]),
+        ] {
+            assert_eq!(role(peer, pairs), None, "{peer} {pairs:?}");
+        }
+        let (without, _dir) = self::proxies();
+        let forged = headers(&[user, word, named("admin")]);
+        let caller = without.caller("10.0.0.7".parse().ok(), &forged).unwrap();
+        assert_eq!(caller.actor.role, Role::Operator, "a header that is not configured means nothing");
     }
 
     #[test]

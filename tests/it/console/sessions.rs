@@ -137,6 +137,7 @@ async fn a_person_whom_an_allowed_proxy_has_logged_in_needs_no_token() {
         ("COURIER_ADMIN__PROXIES", "127.0.0.1"),
         ("COURIER_ADMIN__PROXY_SECRET_FILE", file.as_str()),
         ("COURIER_ADMIN__PROXY_ROLE", "operator"),
+        ("COURIER_ADMIN__PROXY_ROLE_HEADER", "x-courier-role"),
     ];
     let api = Api::of(Stage::on(Broker::shared(), &["acme"], &settings).await).await;
     let mut browser = Browser::of(api.address);
@@ -145,8 +146,14 @@ async fn a_person_whom_an_allowed_proxy_has_logged_in_needs_no_token() {
     browser.send("GET", "/failures", &own, None).is(200).says("anna@example.com, operator");
     browser.send("GET", "/failures", user, None).is(303);
     browser.send("GET", "/failures", &format!("{user}X-Courier-Proxy-Secret: another\r\n"), None).is(303);
-    browser.send("GET", "/tokens", &own, None).is(403);
+    browser.send("GET", "/tokens", &own, None).is(403).says("anna@example.com, operator");
+    let with = |headers: &str, role: &str| format!("{headers}X-Courier-Role: {role}\r\n");
+    browser.send("GET", "/tokens", &with(&own, "admin"), None).is(200).says("anna@example.com, admin");
+    for forged in [with(user, "admin"), with(&own, "owner"), with(&with(&own, "viewer"), "admin")] {
+        browser.send("GET", "/tokens", &forged, None).is(303);
+    }
     let origin = format!("{own}Origin: http://{}\r\n", api.address);
+    browser.send("POST", "/lanes/pause", &with(&origin, "viewer"), Some("lane=acme")).is(403);
     browser.send("POST", "/lanes/pause", &origin, Some("lane=acme")).is(303);
     browser.send("POST", "/lanes/pause", &format!("{own}Origin: http://evil.example\r\n"), Some("lane=acme")).is(403);
     let token = api.token("viewer", Role::Viewer, None).await;
