@@ -36,6 +36,7 @@ pub mod shelf;
 mod store_file;
 pub mod time;
 pub mod topology;
+pub mod trend;
 pub mod undo;
 pub mod view;
 pub mod visible;

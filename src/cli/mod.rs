@@ -44,6 +44,7 @@ mod tests;
 mod time_format;
 mod tokens;
 mod topology;
+mod trend;
 mod waiting;
 
 use std::ffi::OsString;
@@ -134,6 +135,8 @@ enum Command {
     Events(events::Command),
     /// Show what needs attention: causes, tenants that are not green, and pauses
     Attention(attention::Arguments),
+    /// Show how many batches were delivered, failed and waited over the last hours and days
+    Trend(trend::Arguments),
     /// Find batches and cases by an id, a name, a key, a tag, or a link into Testmo
     Find(find::Arguments),
     /// Show batches, their cases and their events, and compare them with Testmo
@@ -201,6 +204,7 @@ async fn execute(cli: Cli, out: &mut Output) -> Result<(), Failure> {
         Command::Publish(arguments) => publish::execute(arguments, &files, &actor, out).await,
         Command::Events(command) => events::execute(command, &files, out).await,
         Command::Attention(arguments) => attention::execute(&arguments, &files, out).await,
+        Command::Trend(arguments) => trend::execute(&arguments, &files, out).await,
         Command::Find(arguments) => find::execute(&arguments, &files, out).await,
         Command::Batches(command) => batches::execute(command, &files, &actor, out).await,
         Command::Shelf(command) => shelf::execute(command, &files, &actor, out).await,

@@ -21,7 +21,7 @@ pub struct TablesState {
 /// One migration: its version, what it does, and its script.
 type Step = (i64, &'static str, &'static str);
 
-const SQLITE: [Step; 35] = [
+const SQLITE: [Step; 36] = [
     (1, "tables", include_str!("migrations/sqlite/01_tables.sql")),
     (2, "pruning", include_str!("migrations/sqlite/02_pruning.sql")),
     (3, "account_throttle", include_str!("migrations/sqlite/03_account_throttle.sql")),
@@ -57,9 +57,10 @@ const SQLITE: [Step; 35] = [
     (38, "replacements", include_str!("migrations/sqlite/38_replacements.sql")),
     (39, "wide_pushes", include_str!("migrations/sqlite/39_wide_pushes.sql")),
     (40, "sessions", include_str!("migrations/sqlite/40_sessions.sql")),
+    (41, "trend", include_str!("migrations/sqlite/41_trend.sql")),
 ];
 
-const POSTGRES: [Step; 34] = [
+const POSTGRES: [Step; 35] = [
     (1, "tables", include_str!("migrations/postgres/01_tables.sql")),
     (2, "pruning", include_str!("migrations/postgres/02_pruning.sql")),
     (3, "account_throttle", include_str!("migrations/postgres/03_account_throttle.sql")),
@@ -94,6 +95,7 @@ const POSTGRES: [Step; 34] = [
     (38, "replacements", include_str!("migrations/postgres/38_replacements.sql")),
     (39, "wide_pushes", include_str!("migrations/postgres/39_wide_pushes.sql")),
     (40, "sessions", include_str!("migrations/postgres/40_sessions.sql")),
+    (41, "trend", include_str!("migrations/postgres/41_trend.sql")),
 ];
 
 fn steps(dialect: Dialect) -> &'static [Step] {

@@ -38,6 +38,7 @@ mod sql;
 mod storage;
 #[cfg(test)]
 mod tests;
+pub mod trend;
 pub mod unbound;
 pub mod undos;
 pub mod unfinished;
@@ -74,6 +75,7 @@ pub use self::replays::ReplayStore;
 pub use self::search::SearchStore;
 pub use self::shelf::ShelfStore;
 pub use self::storage::{Storage, UndoStorage};
+pub use self::trend::TrendStore;
 pub use self::unbound::UnboundStore;
 pub use self::unreadable::UnreadableRow;
 pub use self::written::WrittenStore;

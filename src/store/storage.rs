@@ -11,6 +11,7 @@ use super::prune::RetentionStore;
 use super::replays::ReplayStore;
 use super::search::SearchStore;
 use super::shelf::ShelfStore;
+use super::trend::TrendStore;
 use super::unbound::UnboundStore;
 use super::undos::UndoStore;
 use super::written::WrittenStore;
@@ -30,6 +31,7 @@ pub trait Storage:
     + WrittenStore
     + ReplayStore
     + SearchStore
+    + TrendStore
 {
 }
 
@@ -47,6 +49,7 @@ impl<T> Storage for T where
         + WrittenStore
         + ReplayStore
         + SearchStore
+        + TrendStore
 {
 }
 

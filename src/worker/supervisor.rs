@@ -26,6 +26,7 @@ use super::maintenance::prune::prune;
 use super::maintenance::replays::carry_out_replays;
 use super::maintenance::reverify::reverify;
 use super::maintenance::search::keep_searchable;
+use super::maintenance::trend::keep_trend;
 use super::model::{Backlogs, SlowTrials, Troubles};
 use super::outbox::{FAREWELL, RELAY_CAPACITY, relay};
 use super::reconciliation::memory::ReconcileMemory;
@@ -258,6 +259,7 @@ fn start_watching(
 ) {
     let (context, closed) = (watched.context.clone(), close.clone());
     loops.spawn(tasks, Task::Health, keep_counts(context.clone(), close.child_token()));
+    loops.spawn(tasks, Task::Health, keep_trend(context.clone(), close.child_token()));
     let watching = watch(watched, close.child_token());
     // A check of a store that does not answer is given up.
     loops.spawn(tasks, Task::Health, async move { closed.run_until_cancelled(watching).await.unwrap_or_default() });

@@ -11,7 +11,8 @@ use testmo_courier::store::replays::{
     EndedItem, NewItem, NewPart, NewReplay, ReplayChange, ReplayId, ReplayState, ReplayStep, RunningReplay, WaitingItem,
 };
 use testmo_courier::store::shelf::{ShelfId, Shelved};
-use testmo_courier::store::{FolderStore, InstanceStore, ReplayStore, StoreError};
+use testmo_courier::store::trend::{Counts, TrendStep, Width};
+use testmo_courier::store::{FolderStore, InstanceStore, ReplayStore, StoreError, TrendStore};
 
 use crate::storeless::Storeless;
 
@@ -115,5 +116,20 @@ impl InstanceStore for Storeless {
 
     async fn drop_suspicion(&self, _hash: &str) -> Result<(), StoreError> {
         Ok(())
+    }
+}
+
+#[async_trait]
+impl TrendStore for Storeless {
+    async fn add_to_trend(&self, _at: i64, _counts: Counts) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn trend(&self, _width: Width, _since: i64) -> Result<Vec<TrendStep>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn forget_trend(&self) -> Result<u64, StoreError> {
+        Ok(0)
     }
 }

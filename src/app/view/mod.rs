@@ -26,6 +26,7 @@ mod replay;
 mod shelf;
 mod status;
 mod timeline;
+mod trend;
 mod undo;
 mod verified;
 mod waits;
@@ -55,6 +56,7 @@ pub use self::replay::{PlannedReplayView, ReplayDetailsView, ReplayItemView, Rep
 pub use self::shelf::{ShelfEntryView, ShelvedMessageView, due};
 pub use self::status::StatusView;
 pub use self::timeline::{CandidateView, TimelineEntryView, TimelineView, UnderWayView};
+pub use self::trend::TrendView;
 pub use self::undo::UndoView;
 pub use self::verified::{SavedView, VerifiedView};
 pub use self::waits::{WaitsView, sent_when};

@@ -1,4 +1,4 @@
-//! Routes: what a person has to act on, what waits, and the API itself.
+//! Routes: what a person has to act on, what waits, how it went lately, and the API itself.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -13,7 +13,8 @@ use super::route::{Answer, Route, Scope};
 use super::selection::TENANT;
 use crate::app::attention::attention;
 use crate::app::time::rfc3339;
-use crate::app::view::{AttentionView, WaitsView};
+use crate::app::trend::trend;
+use crate::app::view::{AttentionView, TrendView, WaitsView};
 use crate::app::{store_now, waits};
 
 /// How many groups of what waits are shown if nothing else is asked for.
@@ -49,6 +50,16 @@ pub(super) const ROUTES: &[Route] = &[
         ..Route::READ
     },
     Route {
+        id: "getTrend",
+        path: "/api/v1/trend",
+        about: "Returns how many batches of all tenants were delivered, failed and waited over the last 24 hours and the last 30 \
+                days. Workers add what they have counted every five minutes.",
+        scope: Scope::All,
+        answers: &[(200, Answer::Json(|g| g.subschema_for::<TrendView>()))],
+        handler: |call| Box::pin(show_trend(call)),
+        ..Route::READ
+    },
+    Route {
         id: "getWaits",
         path: "/api/v1/waits",
         about: "Returns what waits over all workers, and what each group of batches waits for.",
@@ -79,6 +90,10 @@ async fn attend(call: Call) -> Result<Reply, Problem> {
     let mut attention = attention(call.store(), tenant.as_ref()).await?;
     notes::hide_foreign(&call, attention.causes.iter_mut().map(|cause| &mut cause.group));
     Reply::json(200, &AttentionView::of(&attention))
+}
+
+async fn show_trend(call: Call) -> Result<Reply, Problem> {
+    Reply::json(200, &TrendView::of(&trend(call.store()).await?))
 }
 
 async fn wait(call: Call) -> Result<Reply, Problem> {

@@ -1,5 +1,5 @@
 //! Runs the periodic work: re-verification, retries of what is connected now, late-duplicate checks, reminders of expiring keys, pruning, the
-//! search, health checks, and counts.
+//! search, health checks, counts, and the trend.
 
 pub(super) mod connected;
 pub(super) mod counts;
@@ -15,3 +15,4 @@ mod rest;
 pub(super) mod reverify;
 pub(super) mod search;
 mod side_by_side;
+pub(super) mod trend;

@@ -47,6 +47,10 @@ pub(in crate::worker) async fn prune(context: Arc<WorkerContext>, stop: Cancella
             Some(Err(error)) => tracing::warn!(%error, "old entries of the audit cannot be removed"),
             Some(Ok(_)) | None => {}
         }
+        let forgetting = unit(&context, Task::Prune, &"the trend", context.store.forget_trend());
+        if let Some(Err(error)) = every.unless_stopped(forgetting).await {
+            tracing::warn!(%error, "old steps of the trend cannot be removed");
+        }
         let filling = unit(&context, Task::Prune, &"causes of shelved batches", fill_causes(&context));
         if let Some(Err(error)) = every.unless_stopped(filling).await {
             tracing::warn!(%error, "the causes of shelved batches cannot be computed");

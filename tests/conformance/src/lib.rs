@@ -25,6 +25,7 @@ pub mod replicas;
 pub mod shelf;
 pub mod sources;
 mod subject;
+pub mod trend;
 pub mod unbound;
 pub mod values;
 pub mod verification;
@@ -54,6 +55,7 @@ macro_rules! conformance {
         $crate::replays_cases!($test, $subject);
         $crate::shelf_cases!($test, $subject);
         $crate::sources_cases!($test, $subject);
+        $crate::trend_cases!($test, $subject);
         $crate::unbound_cases!($test, $subject);
         $crate::verification_cases!($test, $subject);
         $crate::written_cases!($test, $subject);

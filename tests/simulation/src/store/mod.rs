@@ -18,6 +18,7 @@ mod shelf;
 pub(crate) mod tables;
 #[cfg(test)]
 mod tests;
+mod trend;
 mod unbound;
 mod undos;
 mod view;

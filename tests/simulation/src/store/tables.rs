@@ -16,6 +16,7 @@ use testmo_courier::store::ledger::StoredBatch;
 use testmo_courier::store::outbox::OutboxEvent;
 use testmo_courier::store::replays::ReplayId;
 use testmo_courier::store::shelf::{ShelfId, ShelfIdentity, ShelfState, Shelving};
+use testmo_courier::store::trend::{Counts, Width};
 
 use super::replays::{Note, Replay};
 use super::written::SourceRow;
@@ -55,6 +56,8 @@ pub(crate) struct Tables {
     pub(crate) instances: BTreeMap<String, Instance>,
     pub(crate) suspicions: BTreeMap<String, i64>,
     pub(crate) replays: BTreeMap<ReplayId, Replay>,
+    /// What workers counted in steps of time, by width and begin.
+    pub(crate) trend: BTreeMap<(Width, i64), Counts>,
     /// What left the shelf in the present change, and comes back under another identity, with its replay.
     pub(crate) handed_over: Vec<(ReplayId, ShelfId)>,
     /// Every claim that was granted, and every pause that an account asked for, in order: no tables of a real store, but
