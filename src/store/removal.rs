@@ -66,16 +66,20 @@ impl Store {
         let until = now.saturating_add(i64::try_from(hold.as_millis()).unwrap_or(i64::MAX));
         let sql = "UPDATE connections SET removing_until = $2 WHERE tenant_id = $1";
         sql::execute(conn, sql, vec![name(tenant), Bound::Int(until)]).await?;
-        let sql = "SELECT id, generation, state FROM shelf WHERE tenant_id = $1 ORDER BY id";
-        let rows = sql::fetch(conn, sql, vec![name(tenant)]).await?;
-        let mut removal = Removal { connection, shelved: Vec::new(), parked: 0, unfinished: Vec::new() };
-        for row in &rows {
-            removal.shelved.push((ShelfId(row.int("id")?), row.int("generation")?));
-            removal.parked += usize::from(row.text("state")? == "parked");
-        }
-        removal.unfinished = unfinished(conn, tenant, now).await?;
+        let removal = counted(conn, connection, now).await?;
         transaction.commit().await?;
         Ok(Some(removal))
+    }
+
+    /// Counts what a removal of a tenant would find, without a pause; `None` if it has no connection.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn removal_of(&self, tenant: &TenantId) -> Result<Option<Removal>, StoreError> {
+        let (mut conn, now) = self.reading_at().await?;
+        let rows = sql::fetch(&mut conn, "SELECT * FROM connections WHERE tenant_id = $1", vec![name(tenant)]).await?;
+        let Some(connection) = rows.first().map(connection).transpose()? else { return Ok(None) };
+        counted(&mut conn, connection, now).await.map(Some)
     }
 
     /// Lets a tenant's work go on whose removal was given up. What was put on the shelf meanwhile is due at once.
@@ -145,6 +149,20 @@ async fn to_remove(conn: &mut AnyConnection, tenant: &TenantId) -> Result<Option
     let sql = format!("SELECT * FROM connections WHERE tenant_id = $1 {}", Dialect::of(conn).remove());
     let rows = sql::fetch(conn, sql, vec![name(tenant)]).await?;
     rows.first().map(connection).transpose()
+}
+
+/// Counts the work that a tenant has left.
+async fn counted(conn: &mut AnyConnection, connection: ConnectionRow, now: i64) -> Result<Removal, StoreError> {
+    let tenant = connection.tenant.clone();
+    let sql = "SELECT id, generation, state FROM shelf WHERE tenant_id = $1 ORDER BY id";
+    let rows = sql::fetch(conn, sql, vec![name(&tenant)]).await?;
+    let mut removal = Removal { connection, shelved: Vec::new(), parked: 0, unfinished: Vec::new() };
+    for row in &rows {
+        removal.shelved.push((ShelfId(row.int("id")?), row.int("generation")?));
+        removal.parked += usize::from(row.text("state")? == "parked");
+    }
+    removal.unfinished = unfinished(conn, &tenant, now).await?;
+    Ok(removal)
 }
 
 async fn has_shelved(conn: &mut AnyConnection, tenant: &TenantId) -> Result<bool, StoreError> {

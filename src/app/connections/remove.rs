@@ -119,6 +119,18 @@ impl<E: From<RemoveError>> RemovalEnd<E> {
     }
 }
 
+/// Shows what a removal of a tenant would take away, and what keeps it from being removed. Nothing is changed or paused.
+///
+/// # Errors
+/// When the person may not remove it, it has no connection, or the store does not answer.
+pub async fn preview(store: &Store, actor: &Actor, tenant: &TenantId) -> Result<Removal, RemoveError> {
+    require(actor, Role::Admin)?;
+    match store.removal_of(tenant).await? {
+        Some(removal) => Ok(removal),
+        None => Err(missing(store, tenant).await.into()),
+    }
+}
+
 /// Describes how many entries a tenant has on the shelf.
 pub fn load(removal: &Removal) -> String {
     format!("{} parked, {} dead", removal.parked, removal.shelved.len() - removal.parked)
@@ -194,6 +206,7 @@ fn changed(tenant: &TenantId, what: &str, discarded: usize) -> RemoveError {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::actor::Face;
     use super::super::super::fixture::{acme, anna, with_acme};
     use super::*;
     use crate::batch::ledger::{BatchRecord, BatchState};
@@ -303,6 +316,19 @@ mod tests {
         assert!(said.contains("nothing was removed"), "{said}");
         assert_eq!((shelved(&store).await, state_of(&store, "b").await), (1, None));
         assert_eq!(store.lease_due("w", Duration::from_secs(9), &[(acme(), 9)], usize::MAX).await.unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_preview_counts_what_a_removal_finds_and_pauses_nothing() {
+        let (store, _dir) = with_acme().await;
+        park(&store, "b").await;
+        let found = preview(&store, &anna(), &acme()).await.unwrap();
+        assert_eq!((found.shelved.len(), found.parked, found.unfinished.len()), (1, 1, 0));
+        let paused = store.begin_removal(&acme(), HOLD).await.unwrap().unwrap();
+        assert!(found.is_as_before(&paused));
+        store.end_removal(&acme()).await.unwrap();
+        let carol = Actor::new("carol", Role::Operator, Face::Console);
+        assert!(matches!(preview(&store, &carol, &acme()).await, Err(RemoveError::NotAllowed(_))));
     }
 
     #[tokio::test]

@@ -1,7 +1,6 @@
 //! `tenants`: enters, verifies, shows and removes the tenants' connections.
 
 mod api_key;
-mod assumptions;
 mod list;
 mod mapping;
 mod preview;

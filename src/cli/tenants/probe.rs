@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use testmo_courier::app::actor::Actor;
-use testmo_courier::app::connections::probe::{self, Done, Found, Probed, TAG};
+use testmo_courier::app::connections::probe::{self, Done, Found, Probed, TAG, consequence, sentence, word};
 use testmo_courier::app::connections::verify::Verified;
 use testmo_courier::app::connections::{self, ConnectionRow, Verification};
 use testmo_courier::app::view::{ProbeReport, ProbedView, VerifiedView};
@@ -15,7 +15,6 @@ use super::super::failure::Failure;
 use super::super::open::context;
 use super::super::output::{Colour, Output, visible};
 use super::super::table::List;
-use super::assumptions::{consequence, sentence, word};
 use super::report::{print_consequence, print_finding};
 
 const EXAMPLES: &str = "\

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use testmo_courier::app::connections::probe::Finding;
+use testmo_courier::app::connections::probe::{Finding, consequence, sentence};
 use testmo_courier::app::connections::{
     ConnectionRow, Status, Verification, connection, known_names, names, status, waiting,
 };
@@ -18,7 +18,6 @@ use super::super::open::{configuration, store};
 use super::super::output::{Output, visible};
 use super::super::table::facts;
 use super::super::time_format::{both, expiry};
-use super::assumptions::{consequence, sentence};
 use super::report::{as_of, commands, refused};
 
 #[derive(Args, Debug)]

@@ -114,7 +114,7 @@ async fn list(visit: Visit) -> Result<Answer, Problem> {
     }
     let text = |name: &'static str, label: &'static str| (name, label, query.raw(name).to_owned());
     let page = Audit {
-        frame: visit.frame("/audit", "Audit", command),
+        frame: Frame { live: 10, ..visit.frame("/audit", "Audit", command) },
         rows: page.entries.iter().map(|item| Changed::of(item, &visit)).collect(),
         next: last.map(|last| next_page(&visit, &FILTERS, &format!("{}.{}", last.row.at, last.row.id))),
         texts: [

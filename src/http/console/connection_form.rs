@@ -81,7 +81,7 @@ impl ConnectionForm {
 }
 
 /// Reads a number as Testmo shows it.
-fn id(form: &Fields, name: &'static str, what: &str) -> Result<Option<u64>, Wrong> {
+pub(super) fn id(form: &Fields, name: &'static str, what: &str) -> Result<Option<u64>, Wrong> {
     let Some(text) = form.text(name) else { return Ok(None) };
     let number = text.parse::<u64>().ok().filter(|id| (1..=i64::MAX.unsigned_abs()).contains(id));
     number.map(Some).ok_or_else(|| Wrong {

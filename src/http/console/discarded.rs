@@ -67,7 +67,7 @@ async fn list(visit: Visit) -> Result<Answer, Problem> {
         because: discarded.because.clone().unwrap_or_default(),
     };
     let page = DiscardedPage {
-        frame: visit.frame("/discarded", "Discarded", "testmo-courier shelf discarded"),
+        frame: Frame { live: 10, ..visit.frame("/discarded", "Discarded", "testmo-courier shelf discarded") },
         rows: entries.iter().map(line).collect(),
         next,
         tenant: visit.query.raw("tenant").to_owned(),

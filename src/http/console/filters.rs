@@ -3,11 +3,18 @@
 #![expect(unreachable_pub, reason = "the macro makes a public type of each filter")]
 
 use super::moment;
+use super::short::short as shortened;
 
 /// Writes a number with spaces between its thousands.
 #[askama::filter_fn]
 pub(super) fn grouped(number: &u64, _: &dyn askama::Values) -> askama::Result<String> {
     Ok(moment::grouped(*number))
+}
+
+/// Cuts a text that others chose and that may be of any length.
+#[askama::filter_fn]
+pub(super) fn short(text: &str, _: &dyn askama::Values) -> askama::Result<String> {
+    Ok(shortened(text))
 }
 
 /// Returns an address that a page may link to: one of the web.

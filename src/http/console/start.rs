@@ -1,4 +1,4 @@
-//! Page: what needs attention.
+//! Page: what needs attention, and how it went lately.
 
 use askama::Template;
 
@@ -8,11 +8,13 @@ use super::cause::CauseLine;
 use super::filters;
 use super::frame::Frame;
 use super::moment::grouped;
+use super::plot::{SpanPlots, plots};
 use super::route::Route;
 use super::steps::{Way, in_path};
 use super::visit::Visit;
 use crate::app::attention::attention;
 use crate::app::connections::{ConnectionRow, Status};
+use crate::app::trend::trend;
 
 /// How many tenants that are not green are listed.
 const MOST_TENANTS: usize = 50;
@@ -31,6 +33,8 @@ struct Start {
     more_tenants: usize,
     paused: Vec<String>,
     delivered: String,
+    /// How it went lately, for those who see all tenants.
+    trend: Option<[SpanPlots; 2]>,
 }
 
 /// A tenant that is not green.
@@ -51,12 +55,14 @@ async fn show(visit: Visit) -> Result<Answer, Problem> {
         light: status.light.name(),
         remarks: status.remarks.clone(),
     };
+    let trend = if frame.sees_all() { Some(plots(&trend(visit.store()).await?)) } else { None };
     let count = grouped(attention.delivered.batches);
     let page = Start {
         causes,
         tenants: attention.connections.iter().take(MOST_TENANTS).map(line).collect(),
         more_tenants: attention.connections.len().saturating_sub(MOST_TENANTS),
         paused: attention.paused.iter().map(|lane| lane.name().to_owned()).collect(),
+        trend,
         delivered: if attention.delivered.is_all { count } else { format!("{count}+") },
         frame,
     };

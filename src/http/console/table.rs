@@ -3,7 +3,8 @@
 use super::route::{Access, Route, Scope, Verb};
 use super::{
     audit, batch, batches, candidates, compare, connection, discard, discarded, edit, entries, entry, failures, lanes,
-    link_page, log_in, mapping, replay, replays, search, set, start, tenant, tenant_links, tenants, tokens, undo,
+    link_page, log_in, mapping, probe, removal, replay, replays, search, set, start, tenant, tenant_links, tenants,
+    tokens, undo,
 };
 use crate::app::actor::Role;
 
@@ -29,6 +30,8 @@ const TABLE: &[&[Route]] = &[
     tenant::ROUTES,
     connection::ROUTES,
     mapping::ROUTES,
+    probe::ROUTES,
+    removal::ROUTES,
     tenant_links::ROUTES,
     link_page::ROUTES,
     discarded::ROUTES,

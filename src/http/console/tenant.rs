@@ -5,10 +5,12 @@ use askama::Template;
 use super::super::admin::problem::Problem;
 use super::answer::Answer;
 use super::connection_form::ConnectionForm;
+use super::filters;
 use super::frame::Frame;
 use super::moment::{Moment, grouped};
 use super::notice::Notice;
 use super::route::{Route, Scope};
+use super::short::short;
 use super::steps::in_path;
 use super::visit::Visit;
 use crate::app::TenantId;
@@ -110,6 +112,7 @@ pub(super) async fn stored(visit: &Visit) -> Result<(TenantId, Option<Connection
 pub(super) fn connected(finding: &Verification) -> Option<String> {
     match finding {
         Verification::Works { user, project, folder, .. } => {
+            let (user, project, folder) = (short(user), short(project), short(folder));
             Some(format!("connected as {user} to project “{project}”, folder “{folder}”"))
         }
         Verification::Fails { .. } => None,
@@ -137,6 +140,7 @@ pub(super) async fn page(
         Some(_) => Vec::new(),
     };
     let (project, folder) = row.map(names).unwrap_or_default();
+    let (project, folder) = (short(&project), short(&folder));
     Ok(TenantPage {
         tenant: tenant.to_string(),
         address: format!("/tenants/{}", in_path(tenant.as_str())),

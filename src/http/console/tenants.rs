@@ -8,6 +8,7 @@ use super::frame::Frame;
 use super::moment::Moment;
 use super::place::{PAGE, next_page};
 use super::route::Route;
+use super::short::short;
 use super::steps::in_path;
 use super::visit::Visit;
 use crate::app::connections::{self, ConnectionError, ConnectionRow, Status, connection, names, statuses};
@@ -51,8 +52,8 @@ impl TenantLine {
             light: status.light.name(),
             remarks: status.remarks.clone(),
             account: row.origin.clone(),
-            project,
-            folder,
+            project: short(&project),
+            folder: short(&folder),
             expires: row.expires_on.clone().unwrap_or_else(|| "not known".into()),
             last_success: row.last_success_at.map(|at| Moment { at, now }),
         }

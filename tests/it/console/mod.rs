@@ -4,5 +4,8 @@ mod access;
 mod browser;
 mod corrected;
 mod hostile;
+mod hostile_testmo;
 mod sessions;
+mod tenant_changes;
 mod tenants;
+mod trend;

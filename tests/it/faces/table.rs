@@ -15,8 +15,6 @@ const PART: &str = "a part of other use cases, and nothing that a person asks fo
 const OF_THE_API: &str = "it recognizes who sends a request to the API; the command line needs no token";
 const OF_THE_CONSOLE: &str = "people with a browser have sessions; the command line and programs need none";
 const OF_A_FORM: &str = "a form offers what can be chosen; elsewhere a wrong id is answered with the ids that exist";
-const WATCHED: &str =
-    "it is rare, and asks and answers step by step, which a terminal and a program show better; pages name the command";
 const LOCAL: &str =
     "administration of the machine on which it runs, with its files and its broker: it needs no network";
 const AT_START: &str = "`run` calls it before the worker starts, and the log shows what it found";
@@ -79,14 +77,20 @@ pub(super) const TABLE: &[(&str, Offered, Offered, Offered)] = &[
         "connections::lookup::connection",
         As(&["tenants show", "tenants mapping draft"]),
         As(&["getTenant", "draftMapping"]),
-        As(&["tenant", "mapping"]),
+        As(&["tenant", "mapping", "probe"]),
     ),
     ("connections::lookup::list", As(&["tenants list"]), Not(PAGES), Not(PAGES)),
     ("connections::lookup::meant_by", Not(PART), Not(HINT), Not(HINT)),
     ("connections::lookup::page", Not(MANY), As(&["listTenants"]), As(&["tenants"])),
     ("connections::lookup::similar_to", Not(PART), Not(HINT), Not(HINT)),
-    ("connections::probe::probe", As(&["tenants probe"]), As(&["probeTenant"]), Not(WATCHED)),
-    ("connections::remove::remove", As(&["tenants remove"]), As(&["deleteTenant"]), Not(WATCHED)),
+    ("connections::probe::probe", As(&["tenants probe"]), As(&["probeTenant"]), As(&["probeTenant"])),
+    (
+        "connections::remove::preview",
+        Not("`tenants remove` counts while the tenant is paused, and then asks"),
+        Not("`deleteTenant` refuses with the count unless the entries are to be discarded, too"),
+        As(&["planRemoval", "removeTenant"]),
+    ),
+    ("connections::remove::remove", As(&["tenants remove"]), As(&["deleteTenant"]), As(&["removeTenant"])),
     ("connections::set::discard_change", As(&["tenants set"]), As(&["deleteTenantChange"]), As(&["discardChange"])),
     (
         "connections::set::prepare",
@@ -209,6 +213,7 @@ pub(super) const TABLE: &[(&str, Offered, Offered, Offered)] = &[
     ),
     ("topology::check", As(&["topology check"]), Not(LOCAL), Not(LOCAL)),
     ("topology::declare", As(&["topology declare"]), Not(LOCAL), Not(LOCAL)),
+    ("trend::trend", As(&["trend"]), As(&["getTrend"]), As(&["start"])),
     (
         "undo::carry_out",
         As(&["batches undo", "batches restore", "batches remove-duplicates"]),

@@ -7,6 +7,7 @@ mod reads;
 mod sent;
 #[cfg(test)]
 mod tests;
+mod words;
 mod write_findings;
 mod writes;
 
@@ -27,14 +28,15 @@ use crate::account::Signal;
 use crate::batch::verdict::answer::ApiError;
 use crate::batch::{Reason, TenantId};
 use crate::store::accounts::AccountObservation;
-use crate::store::connections::{ConnectionRow, LeftCase, Probe, Verification};
+use crate::store::connections::{ConnectionRow, Probe, Verification};
 use crate::store::ledger::Commit;
 use crate::store::{ConnectionStore, LedgerStore, StoreError, StoreHealth};
 use crate::tenants::{NoPermit, other_folders, path_of};
 use crate::testmo::{Client, NoClient, ReadError};
 
 pub use self::sent::TAG;
-pub use crate::store::connections::{Assumption, Finding, Found};
+pub use self::words::{consequence, sentence, word};
+pub use crate::store::connections::{Assumption, Finding, Found, LeftCase};
 
 /// The longest pause that is waited for between two requests. What a probe has created is not to be left because of one.
 const PATIENCE: Duration = Duration::from_secs(90);

@@ -1,9 +1,9 @@
 //! Words what is assumed of Testmo, and what follows where it does not hold.
 
-use testmo_courier::app::connections::probe::{Assumption, Found};
+use crate::store::connections::{Assumption, Found};
 
 /// Returns the assumption as a sentence.
-pub(super) fn sentence(assumption: Assumption) -> &'static str {
+pub fn sentence(assumption: Assumption) -> &'static str {
     match assumption {
         Assumption::DateHeader => "Answers have a Date that is close to this machine's clock",
         Assumption::CreatedAtUtc => "The times of creation are UTC",
@@ -35,7 +35,7 @@ pub(super) fn sentence(assumption: Assumption) -> &'static str {
 }
 
 /// Returns what follows where the assumption does not hold.
-pub(super) fn consequence(assumption: Assumption) -> &'static str {
+pub fn consequence(assumption: Assumption) -> &'static str {
     match assumption {
         Assumption::DateHeader => "After an unknown outcome more of a list is read; nothing else depends on it.",
         Assumption::CreatedAtUtc => {
@@ -92,7 +92,7 @@ pub(super) fn consequence(assumption: Assumption) -> &'static str {
 }
 
 /// Returns the words for a result.
-pub(super) fn word(found: Found) -> &'static str {
+pub fn word(found: Found) -> &'static str {
     match found {
         Found::Holds => "holds",
         Found::DoesNotHold => "does not hold",
