@@ -182,6 +182,23 @@ fn of_reason(reason: Reason, names: &Names<'_>) -> Vec<Option<ShelfCommand>> {
         {
             vec![names.verify()]
         }
+        // What is dead is not retried automatically, whatever its reason.
+        Reason::Throttled
+        | Reason::ServerError
+        | Reason::NoAnswer
+        | Reason::Unreachable
+        | Reason::Paused
+        | Reason::Suspect
+        | Reason::Unclear
+        | Reason::ReadFailed
+        | Reason::FolderUnconfirmed
+        | Reason::NoRoom
+        | Reason::EarlierGeneration
+        | Reason::StoreRowUnreadable
+            if names.is_dead =>
+        {
+            vec![names.retry(), names.give_up()]
+        }
         Reason::Throttled | Reason::ServerError | Reason::NoAnswer | Reason::Unreachable => {
             vec![names.resume("--now", "tries the account now instead of later")]
         }

@@ -77,6 +77,7 @@ fn a_connection_has_the_commands_that_enter_something_else_before_those_that_ver
 #[test]
 fn what_waits_for_a_connection_that_was_entered_during_an_outage_is_sent_once_that_is_verified() {
     let mut entry = fixture::own();
+    entry.state = ShelfState::Parked;
     entry.content.reason = Reason::ServerError;
     for (until, expected) in [
         (ShelvedUntil::Connection, "testmo-courier tenants verify acme"),
@@ -85,6 +86,16 @@ fn what_waits_for_a_connection_that_was_entered_during_an_outage_is_sent_once_th
         entry.content.until = until;
         assert_eq!(lines(&entry), [expected]);
     }
+}
+
+#[test]
+fn what_is_dead_for_a_reason_that_is_retried_automatically_can_be_replayed() {
+    let mut entry = fixture::own();
+    entry.content.reason = Reason::ServerError;
+    assert_eq!(lines(&entry), ["testmo-courier replay 00000001", "testmo-courier shelf discard 00000001"]);
+    let cause = CauseId::from_number(7).unwrap();
+    let of_group = commands_of_group(Reason::ServerError, cause, (Some(ShelfId(1)), None), true);
+    assert_eq!(of_group[0].deed, Deed::Replay { unchanged_too: false }, "also where several tenants have it");
 }
 
 #[test]
