@@ -91,14 +91,22 @@
     if (!on) due = 0;
   };
   let moved = 0;
-  document.addEventListener("pointermove", (event) => { pointer = event.target; moved = Date.now(); }, { passive: true });
+  let place = "";
+  document.addEventListener("pointermove", (event) => {
+    pointer = event.target;
+    // A browser also reports a pointer that rests while the page under it changes.
+    const next = `${event.screenX} ${event.screenY}`;
+    if (next !== place) moved = Date.now();
+    place = next;
+  }, { passive: true });
   document.documentElement.addEventListener("pointerleave", () => { pointer = null; });
   const inUse = (part) => {
     const selected = getSelection();
     const isSelected = selected && !selected.isCollapsed && part.contains(selected.anchorNode);
     const isTyped = part.contains(document.activeElement) && document.activeElement.matches("input, textarea, select");
-    const isPointed = pointer && part.contains(pointer)
-      && (pointer.closest("a, button, summary") || Date.now() - moved < 10000 && pointer.closest("tr, li"));
+    // A pointer that was left there, as on the button that started a replay, does not stop the page.
+    const isPointed = pointer && part.contains(pointer) && Date.now() - moved < 10000
+      && pointer.closest("a, button, summary, tr, li");
     return isSelected || isTyped || isPointed;
   };
   // Times are kept up to date by themselves.
