@@ -63,7 +63,12 @@ impl CauseLine {
             sentence,
             remedy,
             shape: group.shape.clone(),
-            who: Party::of(group.reason).name(),
+            who: match Party::of(group.reason) {
+                Party::Generator => "the generator",
+                Party::Tenant => "the tenant",
+                Party::Support => "support",
+                Party::Operator => "the operator",
+            },
             entries: group.entries(),
             dead: group.dead,
             parked: group.parked,

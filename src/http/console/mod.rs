@@ -42,6 +42,7 @@ mod plot;
 mod probe;
 mod proxy;
 mod removal;
+mod remarks;
 mod replay;
 mod replays;
 mod route;

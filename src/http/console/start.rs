@@ -9,6 +9,7 @@ use super::filters;
 use super::frame::Frame;
 use super::moment::grouped;
 use super::plot::{SpanPlots, plots};
+use super::remarks::worded;
 use super::route::Route;
 use super::steps::{Way, in_path};
 use super::visit::Visit;
@@ -53,7 +54,7 @@ async fn show(visit: Visit) -> Result<Answer, Problem> {
         tenant: row.tenant.to_string(),
         address: format!("/tenants/{}", in_path(row.tenant.as_str())),
         light: status.light.name(),
-        remarks: status.remarks.clone(),
+        remarks: worded(&status.remarks),
     };
     let trend = if frame.sees_all() { Some(plots(&trend(visit.store()).await?)) } else { None };
     let count = grouped(attention.delivered.batches);

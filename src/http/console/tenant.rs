@@ -9,6 +9,7 @@ use super::filters;
 use super::frame::Frame;
 use super::moment::{Moment, grouped};
 use super::notice::Notice;
+use super::remarks::worded;
 use super::route::{Route, Scope};
 use super::short::short;
 use super::steps::in_path;
@@ -146,7 +147,7 @@ pub(super) async fn page(
         address: format!("/tenants/{}", in_path(tenant.as_str())),
         light: row.map_or("grey", |_| status.light.name()),
         remarks: match row {
-            Some(_) => status.remarks,
+            Some(_) => worded(&status.remarks),
             None => vec!["No connection to Testmo has been entered yet.".into()],
         },
         connected: row.filter(|row| row.is_verified()).and_then(|row| row.finding.as_ref()).and_then(connected),

@@ -7,6 +7,7 @@ use super::answer::Answer;
 use super::frame::Frame;
 use super::moment::Moment;
 use super::place::{PAGE, next_page};
+use super::remarks::worded;
 use super::route::Route;
 use super::short::short;
 use super::steps::in_path;
@@ -50,7 +51,7 @@ impl TenantLine {
             tenant: row.tenant.to_string(),
             address: format!("/tenants/{}", in_path(row.tenant.as_str())),
             light: status.light.name(),
-            remarks: status.remarks.clone(),
+            remarks: worded(&status.remarks),
             account: row.origin.clone(),
             project: short(&project),
             folder: short(&folder),
