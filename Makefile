@@ -6,7 +6,7 @@ PLANS ?= 10000
 QUIET ?= 10000
 GENERATIONS ?= 10000
 JOBS ?= 1
-.PHONY: help demo demo-stop monitoring kubernetes-test systemd-test api-test chaos simulate bench test fmt lint docs unit fuzz mutants deny clean
+.PHONY: help demo demo-stop monitoring kubernetes-test systemd-test api-test browser-test chaos simulate bench test fmt lint docs unit fuzz mutants deny clean
 
 help: ## what can be made
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 24
@@ -28,6 +28,10 @@ systemd-test: ## the unit for systemd: its exposure, and a worker that is confin
 
 api-test: ## the JSON API by its own OpenAPI document, with schemathesis (EXAMPLES=n for each route) and a linter
 	@tests/api/run.sh
+
+browser-test: ## the console in a real browser: every flow, accessibility, attacks, and the pictures in docs (UPDATE_DOCS=1 writes them)
+	@tests/env/install.sh rabbitmq-server postgresql chromium chromium-driver
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-2} cargo test --test browser --locked
 
 chaos: ## break everything around workers by SEEDS (4) plans from seed FROM (1), with REPLICAS 1, 3 or both (LATE=1: late commits)
 	@tests/env/install.sh rabbitmq-server postgresql

@@ -52,7 +52,8 @@ tests() {
     # A test that hangs must not hold up the run for ever, nor a left-over that keeps the output open.
     # The log has to be there before it is followed.
     : >"$log"
-    timeout --foreground 1500 cargo test --workspace --locked --no-fail-fast >"$log" 2>&1 &
+    # Of the tests in a browser one path; `make browser-test` runs all.
+    timeout --foreground 1500 cargo test --workspace --locked --no-fail-fast -- --skip whole:: >"$log" 2>&1 &
     pid=$!
     tail -n +1 -f -s 0.2 --pid="$pid" "$log"
     wait "$pid"
@@ -99,11 +100,11 @@ nothing_left() {
 docs() { RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked; }
 
 # Ubuntu has Chromium as a snap only, which a container cannot install.
-browser=(chromium)
+browser=(chromium chromium-driver)
 if ! command -v chromium >/dev/null && grep -qs '^ID=ubuntu$' /etc/os-release; then
     browser=()
     export WITHOUT_BROWSER=1
-    echo "This system has no package of Chromium: the test that needs a browser is left out."
+    echo "This system has no package of Chromium: the tests that need a browser are left out."
 fi
 
 install() {
