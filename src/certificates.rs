@@ -51,7 +51,7 @@ pub fn earliest_end(peer: Peer) -> Option<i64> {
 }
 
 /// Returns the last second in which a certificate is valid, in seconds since 1970.
-fn not_after(certificate: &[u8]) -> Option<i64> {
+pub(crate) fn not_after(certificate: &[u8]) -> Option<i64> {
     let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
     Some(parsed.validity().not_after.timestamp())
 }
