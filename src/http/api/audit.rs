@@ -48,7 +48,7 @@ fn actions() -> Vec<&'static str> {
 
 async fn list(call: Call) -> Result<Reply, Problem> {
     let at = |bound: TimeBound| bound.at(store_now(call.store()));
-    let tenant = call.only(call.query("tenant_id")?)?;
+    let tenant = call.reach().only(call.query("tenant_id")?)?;
     let batch = match (&tenant, call.query.get("batch_id")) {
         (Some(tenant), Some(batch)) => {
             let wrong = |why| Problem::parameter(Code::InvalidParameter, "batch_id", why);

@@ -64,7 +64,7 @@ pub(super) const ROUTES: &[Route] = &[
 ];
 
 async fn list(call: Call) -> Result<Reply, Problem> {
-    let tenant = call.only(call.query("tenant_id")?)?;
+    let tenant = call.reach().only(call.query("tenant_id")?)?;
     let at = |bound: TimeBound| bound.at(store_now(call.store()));
     let (since, until) = (call.query("since")?.map(at), call.query("until")?.map(at));
     let filter = BatchFilter { tenant, state: call.query("state")?, since, until };

@@ -9,7 +9,9 @@ use axum::body::Bytes;
 use axum::http::HeaderMap;
 use serde::de::DeserializeOwned;
 
+use super::super::admin::named::{self, Named};
 use super::super::admin::problem::{Code, Problem};
+use super::super::admin::scope::Reach;
 use super::state::Api;
 use crate::app::access::Caller;
 use crate::app::actor::Actor;
@@ -20,6 +22,8 @@ pub(super) struct Call {
     pub(super) api: Arc<Api>,
     pub(super) caller: Caller,
     pub(super) path: BTreeMap<String, String>,
+    /// The entry that the path names, if the route says that it names one.
+    pub(super) named: Named,
     pub(super) query: BTreeMap<String, String>,
     /// The path and the query as they were sent, without the host.
     pub(super) target: String,
@@ -43,9 +47,9 @@ impl Call {
         &self.caller.actor
     }
 
-    /// Returns the only tenant of which the caller may name anything.
-    pub(super) fn scope(&self) -> Option<&TenantId> {
-        self.caller.tenant.as_ref()
+    /// Returns the tenants of which the caller may name something.
+    pub(super) fn reach(&self) -> Reach<'_> {
+        Reach::of(&self.caller)
     }
 
     /// Reads a parameter of the path.
@@ -61,9 +65,7 @@ impl Call {
 
     /// Reads the batch in the path.
     pub(super) fn batch(&self) -> Result<BatchKey, Problem> {
-        let (tenant, batch): (String, String) = (self.path("tenant")?, self.path("batch")?);
-        let key = format!("{tenant}/{batch}").parse::<BatchKey>();
-        key.map_err(|why| Problem::parameter(Code::InvalidParameter, "batch", why))
+        named::batch(&self.path).map_err(|why| Problem::parameter(Code::InvalidParameter, "batch", why))
     }
 
     /// Reads a parameter of the query.
@@ -75,21 +77,6 @@ impl Call {
     /// Returns whether a flag of the query is set.
     pub(super) fn flag(&self, name: &str) -> bool {
         self.query.get(name).is_some_and(|value| value == "true")
-    }
-
-    /// Returns the tenant whose rows are meant: the one that is named, if the caller may name it, or the caller's.
-    pub(super) fn only(&self, named: Option<TenantId>) -> Result<Option<TenantId>, Problem> {
-        match (self.scope(), named) {
-            (None, named) => Ok(named),
-            (Some(own), None) => Ok(Some(own.clone())),
-            (Some(own), Some(named)) if *own == named => Ok(Some(named)),
-            (Some(_), Some(named)) => Err(no_tenant(named.as_str())),
-        }
-    }
-
-    /// Returns whether the caller may know of something that belongs to a tenant, or to nobody who is known.
-    pub(super) fn may_know(&self, tenant: Option<&TenantId>) -> bool {
-        self.scope().is_none_or(|own| tenant == Some(own))
     }
 
     /// Reads the body.
@@ -105,12 +92,6 @@ impl Call {
             Problem::new(Code::InvalidBody, why).at(pointer(error.path()))
         })
     }
-}
-
-/// Says that a tenant is not known to the caller.
-pub(super) fn no_tenant(name: &str) -> Problem {
-    let shown: String = name.chars().take(64).collect();
-    Problem::not_found(format!("There is no tenant {shown}."))
 }
 
 /// Writes the place of an error as a JSON pointer.

@@ -6,9 +6,8 @@ use serde::Deserialize;
 use super::super::admin::problem::Problem;
 use super::call::Call;
 use super::reply::Reply;
-use super::route::{Answer, Body, Route};
+use super::route::{Answer, Body, Route, Scope};
 use super::selection::reason;
-use super::shelf::entry;
 use crate::app::candidates::{self, Decisions};
 use crate::app::view::CandidatesView;
 
@@ -17,6 +16,7 @@ pub(super) const ROUTES: &[Route] = &[
         id: "listCandidates",
         path: "/api/v1/shelf/{id}/candidates",
         about: "Reads from Testmo which cases may be the missing ones of an entry, each with its id, name and link.",
+        scope: Scope::Entry,
         answers: &[(200, Answer::Json(|g| g.subschema_for::<CandidatesView>()))],
         refusals: &[409],
         reads_testmo: true,
@@ -28,6 +28,7 @@ pub(super) const ROUTES: &[Route] = &[
         path: "/api/v1/shelf/{id}/candidates",
         about: "Says which cases in Testmo are missing ones, and which are none. An adopted case is never created again; a case \
                 of which every candidate was refused is created by the next replay.",
+        scope: Scope::Entry,
         body: Body::Json(|g| g.subschema_for::<DecisionsBody>()),
         answers: &[(200, Answer::Json(|g| g.subschema_for::<CandidatesView>()))],
         reads_testmo: true,
@@ -61,12 +62,12 @@ struct AdoptionBody {
 }
 
 async fn list(call: Call) -> Result<Reply, Problem> {
-    let id = entry(&call).await?.id;
+    let id = call.named.entry()?.id;
     Reply::json(200, &CandidatesView::of(&candidates::find(call.context(), id).await?))
 }
 
 async fn decide(call: Call) -> Result<Reply, Problem> {
-    let id = entry(&call).await?.id;
+    let id = call.named.entry()?.id;
     let DecisionsBody { adopt, refuse, reason: why } = call.json()?;
     let adopted = adopt.into_iter().map(|AdoptionBody { case, testmo_id }| (case, testmo_id)).collect();
     let decisions = Decisions { adopted, refused: refuse };

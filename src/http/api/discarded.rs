@@ -7,10 +7,10 @@ use super::super::admin::problem::Problem;
 use super::call::Call;
 use super::page::{AFTER, LIMIT, Page, limit, shelf_place, shelf_place_text};
 use super::reply::Reply;
-use super::route::{Answer, Body, Route};
+use super::route::{Answer, Body, Route, Scope};
 use super::selection::{TENANT, reason};
-use crate::app::restore_entry::{self, RestoreError};
-use crate::app::shelf::{self, EntryName, ShelfId};
+use crate::app::restore_entry;
+use crate::app::shelf::ShelfId;
 use crate::app::view::{DiscardedView, RestoredView};
 
 pub(super) const ROUTES: &[Route] = &[
@@ -28,6 +28,7 @@ pub(super) const ROUTES: &[Route] = &[
         id: "restoreEntry",
         path: "/api/v1/shelf/discarded/{id}/restore",
         about: "Puts a discarded entry back onto the shelf as it was. A batch that was given up with it is open again.",
+        scope: Scope::Discarded,
         body: Body::Json(|g| g.subschema_for::<RestoreBody>()),
         answers: &[(200, Answer::Json(|g| g.subschema_for::<RestoredView>()))],
         handler: |call| Box::pin(restore(call)),
@@ -45,7 +46,7 @@ struct RestoreBody {
 }
 
 async fn list(call: Call) -> Result<Reply, Problem> {
-    let (tenant, most) = (call.only(call.query("tenant_id")?)?, limit(&call)?);
+    let (tenant, most) = (call.reach().only(call.query("tenant_id")?)?, limit(&call)?);
     let behind = shelf_place(&call)?.map(|(at, id)| (at, ShelfId(id)));
     let entries = restore_entry::list(call.store(), &restore_entry::filter(tenant, behind), most).await?;
     let is_full = entries.len() >= usize::try_from(most).unwrap_or(usize::MAX);
@@ -54,23 +55,7 @@ async fn list(call: Call) -> Result<Reply, Problem> {
 }
 
 async fn restore(call: Call) -> Result<Reply, Problem> {
-    let text: String = call.path("id")?;
-    let Ok(EntryName::Id(id)) = text.parse() else {
-        return Err(Problem::not_found(format!("No discarded entry {text} is known.")));
-    };
-    // Another tenant's entry is not found, discarded or not.
-    let owner = match restore_entry::discarded(call.store(), id).await {
-        Ok(discarded) => discarded.entry.tenant().cloned(),
-        Err(RestoreError::OnShelf(_)) => {
-            let on_shelf = shelf::show(call.store(), &[EntryName::Id(id)]).await?.into_iter().next();
-            on_shelf.and_then(|entry| entry.tenant().cloned())
-        }
-        Err(error) => return Err(error.into()),
-    };
-    if !call.may_know(owner.as_ref()) {
-        return Err(RestoreError::NotKnown(id).into());
-    }
-    let RestoreBody { reason: why } = call.json()?;
+    let (id, RestoreBody { reason: why }) = (call.named.discarded()?, call.json()?);
     let restored = restore_entry::restore(call.store(), id, call.actor(), reason(why.as_deref())).await?;
     Reply::json(200, &RestoredView::of(&restored))
 }

@@ -6,9 +6,8 @@ use serde::Deserialize;
 use super::super::admin::problem::{Code, Problem};
 use super::call::Call;
 use super::reply::Reply;
-use super::route::{Answer, Body, Kind, Parameter, Route, Verb};
+use super::route::{Answer, Body, Kind, Parameter, Route, Scope, Verb};
 use super::selection::{SelectionBody, chosen, reason};
-use super::shelf::entry;
 use super::tenant_changes::REASON;
 use crate::app::edit::{self, EditError, Setting};
 use crate::app::view::{DraftView, EditOutcomeView, EditPlanView, StoredEditView};
@@ -33,6 +32,7 @@ pub(super) const ROUTES: &[Route] = &[
         id: "getShelfDraft",
         path: "/api/v1/shelf/{id}/draft",
         about: "Returns the message of an entry as it can be edited, with the cases that are locked.",
+        scope: Scope::Entry,
         answers: &[(200, Answer::Json(|g| g.subschema_for::<DraftView>()))],
         refusals: &[409, 422],
         handler: |call| Box::pin(draft(call)),
@@ -44,6 +44,7 @@ pub(super) const ROUTES: &[Route] = &[
         path: "/api/v1/shelf/{id}/message",
         about: "Checks an edited message, and stores it in place of the present one. It stays the same batch. Nothing is sent \
                 until the entry is replayed.",
+        scope: Scope::Entry,
         query: &[VERSION, DRY_RUN, REASON],
         body: Body::Message,
         answers: &[(200, Answer::Json(|g| g.subschema_for::<StoredEditView>()))],
@@ -93,7 +94,7 @@ async fn draft(call: Call) -> Result<Reply, Problem> {
 
 /// Opens the message of the entry that the path names.
 async fn opened(call: &Call) -> Result<edit::Draft, Problem> {
-    let id = entry(call).await?.id;
+    let id = call.named.entry()?.id;
     Ok(edit::open(call.store(), id, call.context().config.amqp.max_message_bytes).await?)
 }
 

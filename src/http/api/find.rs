@@ -39,7 +39,7 @@ struct FoundPage {
 }
 
 async fn show(call: Call) -> Result<Reply, Problem> {
-    let tenant = call.only(call.query("tenant_id")?)?;
+    let tenant = call.reach().only(call.query("tenant_id")?)?;
     let text = call.query.get("text").cloned().unwrap_or_default();
     let request = FindRequest { text, tenant, after: call.query("after")?, limit: limit(&call)? };
     let found = find(call.store(), &request).await?;

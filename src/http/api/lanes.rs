@@ -7,7 +7,7 @@ use super::super::admin::problem::{Code, Problem};
 use super::call::Call;
 use super::reply::Reply;
 use super::route::{Answer, Body, Route};
-use crate::app::lanes::{LaneOrder, LaneSelector, order, overrides};
+use crate::app::lanes::{LaneOrder, order, overrides};
 use crate::app::view::{LaneOrderedView, LaneOverridesView};
 
 /// The largest limit.
@@ -92,9 +92,7 @@ struct LimitBody {
 
 async fn list(call: Call) -> Result<Reply, Problem> {
     let mut all = overrides(call.store()).await?;
-    if let Some(own) = call.scope() {
-        all.retain(|order| matches!(&order.lane, LaneSelector::Tenant(tenant) if tenant == own));
-    }
+    all.retain(|order| call.reach().may_know_lane(&order.lane));
     Reply::json(200, &LaneOverridesView::of(&all))
 }
 
@@ -106,7 +104,7 @@ async fn pause(call: Call) -> Result<Reply, Problem> {
 async fn resume(call: Call) -> Result<Reply, Problem> {
     let ResumeBody { lane, now, reason } = call.json()?;
     // An account is shared by tenants, so what Testmo asked for is not for one of them to end.
-    ordered(&call, &lane, LaneOrder::Resume { now: now && call.scope().is_none() }, reason.as_deref()).await
+    ordered(&call, &lane, LaneOrder::Resume { now: now && call.reach().is_all() }, reason.as_deref()).await
 }
 
 async fn limit(call: Call) -> Result<Reply, Problem> {
@@ -119,10 +117,7 @@ async fn limit(call: Call) -> Result<Reply, Problem> {
 }
 
 async fn ordered(call: &Call, lane: &str, what: LaneOrder, reason: Option<&str>) -> Result<Reply, Problem> {
-    if call.scope().is_some_and(|own| own.as_str() != lane) {
-        let shown: String = lane.chars().take(100).collect();
-        return Err(Problem::not_found(format!("No connection is stored for {shown}.")));
-    }
+    call.reach().check_lane(lane)?;
     let ordered = order(call.store(), call.actor(), &call.context().config.testmo, lane, what, reason).await?;
     Reply::json(200, &LaneOrderedView::of(&ordered))
 }

@@ -53,7 +53,7 @@ pub(super) const ROUTES: &[Route] = &[
 async fn lint(call: Call) -> Result<Reply, Problem> {
     let tenant = match call.query("tenant_id")? {
         None => None,
-        named => call.only(named)?,
+        named => call.reach().only(named)?,
     };
     let message = Message::of(call.body.to_vec());
     let view = MessageView::of("body", &message);

@@ -52,7 +52,7 @@ struct NoteChangeView {
 
 /// Hides the notes on groups from a caller that sees one tenant alone: a note is about every tenant of its group.
 pub(super) fn hide_foreign<'a>(call: &Call, groups: impl IntoIterator<Item = &'a mut Group>) {
-    if call.scope().is_some() {
+    if !call.reach().is_all() {
         groups.into_iter().for_each(|group| group.note = None);
     }
 }

@@ -105,7 +105,9 @@ fn rights(route: &Route) -> String {
     };
     let scope = match route.scope {
         Scope::Path => " A token for one tenant may name no other.",
-        Scope::Rows => " A token for one tenant sees and changes only what belongs to this tenant.",
+        Scope::Entry | Scope::Discarded | Scope::Rows => {
+            " A token for one tenant sees and changes only what belongs to this tenant."
+        }
         Scope::All => " Not for tokens for one tenant.",
         Scope::Nothing => "",
     };

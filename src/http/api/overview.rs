@@ -86,7 +86,7 @@ async fn health(call: Call) -> Result<Reply, Problem> {
 }
 
 async fn attend(call: Call) -> Result<Reply, Problem> {
-    let tenant = call.only(call.query("tenant_id")?)?;
+    let tenant = call.reach().only(call.query("tenant_id")?)?;
     let mut attention = attention(call.store(), tenant.as_ref()).await?;
     notes::hide_foreign(&call, attention.causes.iter_mut().map(|cause| &mut cause.group));
     Reply::json(200, &AttentionView::of(&attention))

@@ -4,10 +4,11 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::super::admin::list_place;
+pub(super) use super::super::admin::list_place::{batch_place_text, shelf_place_text};
 use super::super::admin::problem::{Code, Problem};
 use super::call::Call;
 use super::route::{Kind, Parameter};
-use crate::app::BatchKey;
 use crate::app::batches::BatchPlace;
 use crate::app::shelf::Place;
 
@@ -61,38 +62,21 @@ pub(super) fn limit(call: &Call) -> Result<u32, Problem> {
 
 /// Reads the place on the shelf behind which a page begins.
 pub(super) fn shelf_place(call: &Call) -> Result<Option<Place>, Problem> {
-    let Some(text) = call.query.get("after") else { return Ok(None) };
-    let read = || {
-        let (at, id) = text.split_once('.')?;
-        Some((at.parse().ok()?, id.parse().ok()?))
-    };
-    read().map(Some).ok_or_else(no_place)
-}
-
-/// Writes a place on the shelf.
-pub(super) fn shelf_place_text((at, id): Place) -> String {
-    format!("{at}.{id}")
+    behind(call, list_place::shelf_place)
 }
 
 /// Reads the number behind which a page begins.
 pub(super) fn number(call: &Call) -> Result<Option<u64>, Problem> {
-    let read = |text: &String| text.parse().ok().filter(|number| i64::try_from(*number).is_ok()).ok_or_else(no_place);
-    call.query.get("after").map(read).transpose()
+    behind(call, list_place::number)
 }
 
 /// Reads the place among the batches behind which a page begins.
 pub(super) fn batch_place(call: &Call) -> Result<Option<BatchPlace>, Problem> {
-    let Some(text) = call.query.get("after") else { return Ok(None) };
-    let read = || {
-        let (at, key) = text.split_once('.')?;
-        Some(BatchPlace { first_seen_at: at.parse().ok()?, key: key.parse::<BatchKey>().ok()? })
-    };
-    read().map(Some).ok_or_else(no_place)
+    behind(call, list_place::batch_place)
 }
 
-/// Writes a place among the batches.
-pub(super) fn batch_place_text(place: &BatchPlace) -> String {
-    format!("{}.{}", place.first_seen_at, place.key)
+fn behind<T>(call: &Call, read: impl Fn(&str) -> Option<T>) -> Result<Option<T>, Problem> {
+    call.query.get("after").map(|text| read(text).ok_or_else(no_place)).transpose()
 }
 
 fn no_place() -> Problem {

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::RequestExt;
 use axum::body::{Body as RequestBody, Bytes, to_bytes};
-use axum::extract::{RawPathParams, Request};
+use axum::extract::Request;
 use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderName};
 use axum::response::{IntoResponse, Response};
@@ -14,14 +13,16 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use super::super::admin::named::{Named, path_of};
 use super::super::admin::problem::{Code, Problem};
-use super::call::{Call, no_tenant};
+use super::super::admin::scope::authorize;
+use super::call::Call;
 use super::query;
 use super::reply::Reply;
-use super::route::{Access, Body, Route, Scope, Verb};
+use super::route::{Access, Body, Route, Verb};
 use super::state::Api;
 use crate::app::access::{Answered, BeginRequest, Caller, RepeatableRequest, authenticate, open_link};
-use crate::app::actor::{Actor, Face, Role, require};
+use crate::app::actor::{Actor, Face, Role};
 use crate::guard::{guarded, may_panic};
 
 /// How long a request waits for others before it.
@@ -55,7 +56,11 @@ async fn take(api: Arc<Api>, route: &'static Route, mut request: Request) -> Res
     let permit = timeout(LONGEST_WAIT, api.permits.clone().acquire_owned()).await.map_err(|_| busy())?;
     let path = path_of(&mut request).await?;
     let caller = caller_of(&api, route, request.headers(), &path).await?;
-    authorize(route, &caller, &path)?;
+    let role = match route.access {
+        Access::Token(role) => Some(role),
+        Access::Link => None,
+    };
+    authorize((route.scope, role), &caller, &path)?;
     let query = query::read(route, request.uri().query().unwrap_or_default())?;
     let target = request.uri().path_and_query().map_or_else(String::new, ToString::to_string);
     let (parts, body) = request.into_parts();
@@ -74,7 +79,8 @@ async fn take(api: Arc<Api>, route: &'static Route, mut request: Request) -> Res
         false => permit,
     };
     let repeatable = repeatable_of(route, &caller, &parts.headers, &target, &body)?;
-    let call = Call { api: api.clone(), caller, path, query, target, headers: parts.headers, body };
+    let named = Named::Nothing;
+    let call = Call { api: api.clone(), caller, path, named, query, target, headers: parts.headers, body };
     let is_read = route.verb == Verb::Get;
     let gone = api.shared.over.child_token();
     // What is read for a client is not read on once the client has gone; a change goes on.
@@ -103,7 +109,8 @@ async fn take(api: Arc<Api>, route: &'static Route, mut request: Request) -> Res
 async fn carried_out(route: &'static Route, call: Call) -> Result<Reply, Problem> {
     let end = guarded(async move {
         may_panic("api", &route.id);
-        (route.handler)(call).await
+        let named = Named::read(route.scope, call.reach(), call.store(), &call.path).await?;
+        (route.handler)(Call { named, ..call }).await
     });
     end.await.unwrap_or_else(|panic| {
         tracing::error!(%panic, route = route.id, "a request to the API stopped because of a defect");
@@ -142,12 +149,6 @@ async fn change(route: &'static Route, call: Call, repeatable: Option<Repeatable
     end
 }
 
-async fn path_of(request: &mut Request) -> Result<BTreeMap<String, String>, Problem> {
-    let wrong = |_| Problem::new(Code::InvalidParameter, "The path is not UTF-8.");
-    let parameters = request.extract_parts::<RawPathParams>().await.map_err(wrong)?;
-    Ok(parameters.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
-}
-
 /// Recognizes who sends a request.
 async fn caller_of(
     api: &Api,
@@ -182,25 +183,6 @@ async fn caller_of(
 fn bearer(header: &str) -> Option<&str> {
     let (scheme, token) = header.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-}
-
-/// Decides whether a caller may use a route for the tenant that the path names.
-fn authorize(route: &Route, caller: &Caller, path: &BTreeMap<String, String>) -> Result<(), Problem> {
-    // First what is not found, so that another tenant's things are not found for every role.
-    if let (Scope::Path, Some(own)) = (route.scope, &caller.tenant) {
-        let named = path.get("tenant").map(String::as_str).unwrap_or_default();
-        if named != own.as_str() {
-            return Err(no_tenant(named));
-        }
-    }
-    if let Access::Token(role) = route.access {
-        require(&caller.actor, role).map_err(|error| Problem::new(Code::RoleTooLow, error))?;
-    }
-    if route.scope == Scope::All && caller.tenant.is_some() {
-        return Err(Problem::new(Code::NotForTenantTokens, "The token is for one tenant, and this concerns all.")
-            .remedy("Use a token that is not limited to a tenant."));
-    }
-    Ok(())
 }
 
 async fn body_of(api: &Api, route: &Route, headers: &HeaderMap, body: RequestBody) -> Result<Bytes, Problem> {

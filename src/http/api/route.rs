@@ -6,6 +6,7 @@ use axum::routing::MethodFilter;
 use schemars::{Schema, SchemaGenerator};
 
 use super::super::admin::problem::Problem;
+pub(super) use super::super::admin::scope::Scope;
 use super::call::Call;
 use super::reply::Reply;
 use crate::app::actor::Role;
@@ -58,19 +59,6 @@ pub(super) enum Access {
     Token(Role),
     /// The holder of a tenant's link, whose secret is in the path.
     Link,
-}
-
-/// Of which tenants a token for one tenant can name something over a route.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Scope {
-    /// The path names the tenant: any other than the token's is not found.
-    Path,
-    /// The handler shows and changes only rows of the token's tenant.
-    Rows,
-    /// The route concerns all tenants, so such a token may not use it.
-    All,
-    /// The route shows nothing of any tenant.
-    Nothing,
 }
 
 /// The values of a parameter.

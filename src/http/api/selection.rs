@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::super::admin::problem::{Code, Problem};
 use super::call::Call;
 use super::route::{Kind, Parameter};
-use crate::app::shelf::{self, EntryName, Selection, SelectionError, ShelfFilter, ShelfId, ShelfState, TimeBound};
+use crate::app::shelf::{EntryName, Selection, ShelfFilter, ShelfId, ShelfState, TimeBound};
 use crate::app::{Reason, TenantId, store_now};
 
 /// The tenant whose rows are meant.
@@ -98,7 +98,7 @@ impl SelectionBody {
     pub(super) fn filter(&self, call: &Call, is_body: bool) -> Result<ShelfFilter, Problem> {
         let at = |bound: TimeBound| bound.at(store_now(call.store()));
         Ok(ShelfFilter {
-            tenant: call.only(read::<TenantId>("tenant_id", &self.tenant_id, is_body)?)?,
+            tenant: call.reach().only(read::<TenantId>("tenant_id", &self.tenant_id, is_body)?)?,
             reason: read::<Reason>("reason", &self.reason, is_body)?,
             state: read("state", &self.state, is_body)?,
             batch: None,
@@ -125,13 +125,7 @@ pub(super) fn selection(
     let mut names = Vec::new();
     for (index, id) in ids.unwrap_or_default().iter().enumerate() {
         let wrong = |why: String| Problem::new(Code::InvalidBody, why).at(format!("/ids/{index}"));
-        let name: EntryName = id.parse().map_err(wrong)?;
-        if let EntryName::Batch(key) = &name
-            && !call.may_know(Some(&key.tenant))
-        {
-            return Err(SelectionError::NotOnShelf(name).into());
-        }
-        names.push(name);
+        names.push(id.parse::<EntryName>().map_err(wrong)?);
     }
     let filter = selection.filter(|selection| !selection.is_empty());
     let filter = filter.map(|selection| selection.filter(call, true)).transpose()?;
@@ -158,15 +152,7 @@ pub(super) async fn chosen(
         return Err(too_large(named.len()));
     }
     let selection = selection(call, ids, filter)?;
-    // A filter means only what the caller may know.
-    if let (Selection::Named(names), Some(_)) = (&selection, call.scope()) {
-        for name in names {
-            let entries = shelf::show(store, std::slice::from_ref(name)).await?;
-            if !entries.iter().all(|entry| call.may_know(entry.tenant())) {
-                return Err(SelectionError::NotOnShelf(name.clone()).into());
-            }
-        }
-    }
+    call.reach().check(store, &selection).await?;
     let ids = selection.ids(store).await?;
     if ids.len() > MOST {
         return Err(too_large(ids.len()));

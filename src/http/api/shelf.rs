@@ -5,9 +5,9 @@ use super::call::Call;
 use super::notes;
 use super::page::{AFTER, LIMIT, Page, limit, shelf_place, shelf_place_text};
 use super::reply::Reply;
-use super::route::{Answer, Parameter, Route};
+use super::route::{Answer, Parameter, Route, Scope};
 use super::selection::{FILTERS, SelectionBody, TENANT};
-use crate::app::shelf::{self, CustomerText, EntryName, GroupFilter, Pauses, Shelved, for_customer, notes_of};
+use crate::app::shelf::{self, CustomerText, GroupFilter, Pauses, for_customer, notes_of};
 use crate::app::store_now;
 use crate::app::view::{GroupView, ShelfEntryView, ShelvedMessageView};
 
@@ -38,6 +38,7 @@ pub(super) const ROUTES: &[Route] = &[
         id: "getShelfEntry",
         path: "/api/v1/shelf/{id}",
         about: "Returns an entry of the shelf with its message, its cause and its remedy.",
+        scope: Scope::Entry,
         answers: &[(200, Answer::Json(|g| g.subschema_for::<ShelvedMessageView>()))],
         handler: |call| Box::pin(show(call)),
         ..Route::READ
@@ -46,17 +47,19 @@ pub(super) const ROUTES: &[Route] = &[
         id: "getShelfBody",
         path: "/api/v1/shelf/{id}/body",
         about: "Returns the bytes of the message of an entry, as they were published.",
+        scope: Scope::Entry,
         answers: &[(200, Answer::Bytes)],
-        handler: |call| Box::pin(async move { Ok(Reply::bytes(entry(&call).await?.content.body.to_vec())) }),
+        handler: |call| Box::pin(async move { Ok(Reply::bytes(call.named.entry()?.content.body.to_vec())) }),
         ..Route::READ
     },
     Route {
         id: "getCustomerText",
         path: "/api/v1/shelf/{id}/customer-text",
         about: "Returns what can be said to the customer about an entry, without words of our own.",
+        scope: Scope::Entry,
         answers: &[(200, Answer::Json(|g| g.subschema_for::<CustomerText>()))],
         handler: |call| {
-            Box::pin(async move { Reply::json(200, &for_customer(call.store(), &entry(&call).await?).await?) })
+            Box::pin(async move { Reply::json(200, &for_customer(call.store(), call.named.entry()?).await?) })
         },
         ..Route::READ
     },
@@ -72,7 +75,7 @@ async fn list(call: Call) -> Result<Reply, Problem> {
 }
 
 async fn groups(call: Call) -> Result<Reply, Problem> {
-    let tenant = call.only(call.query("tenant_id")?)?;
+    let tenant = call.reach().only(call.query("tenant_id")?)?;
     let filter = GroupFilter { tenant, reason: call.query("reason")?, state: call.query("state")? };
     let mut groups = shelf::groups(call.store(), &filter).await?;
     notes::hide_foreign(&call, &mut groups);
@@ -80,20 +83,10 @@ async fn groups(call: Call) -> Result<Reply, Problem> {
 }
 
 async fn show(call: Call) -> Result<Reply, Problem> {
-    let entry = entry(&call).await?;
+    let entry = call.named.entry()?;
     let pauses = Pauses::read(call.store()).await?;
     let notes =
-        if call.scope().is_none() { notes_of(call.store(), std::slice::from_ref(&entry)).await? } else { Vec::new() };
+        if call.reach().is_all() { notes_of(call.store(), std::slice::from_ref(entry)).await? } else { Vec::new() };
     let note = notes.first().and_then(Option::as_ref);
-    Reply::json(200, &ShelvedMessageView::of(&entry, &pauses, store_now(call.store())).noted(note))
-}
-
-/// Reads the entry that the path names, if the caller may know of it.
-pub(super) async fn entry(call: &Call) -> Result<Shelved, Problem> {
-    let text: String = call.path("id")?;
-    let none =
-        || Problem::not_found(format!("No entry {text} is on the shelf.")).remedy("Its batch may have been delivered.");
-    let Ok(name @ EntryName::Id(_)) = text.parse::<EntryName>() else { return Err(none()) };
-    let entry = shelf::show(call.store(), &[name]).await?.into_iter().next();
-    entry.filter(|entry| call.may_know(entry.tenant())).ok_or_else(none)
+    Reply::json(200, &ShelvedMessageView::of(entry, &pauses, store_now(call.store())).noted(note))
 }

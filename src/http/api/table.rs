@@ -111,6 +111,14 @@ mod tests {
     }
 
     #[test]
+    fn a_route_about_one_entry_says_so_and_no_other_does() {
+        for route in routes() {
+            let names = route.path.starts_with("/api/v1/shelf/") && route.path.contains("{id}");
+            assert_eq!(names, matches!(route.scope, Scope::Entry | Scope::Discarded), "{}", route.id);
+        }
+    }
+
+    #[test]
     fn only_changes_of_connections_need_a_precondition() {
         let with: Vec<&str> =
             routes().filter(|route| route.precondition == Precondition::Tenant).map(|route| route.id).collect();

@@ -71,7 +71,7 @@ struct DraftView {
 
 async fn list(call: Call) -> Result<Reply, Problem> {
     let store = call.store();
-    let (rows, next) = match call.scope() {
+    let (rows, next) = match call.reach().own() {
         None => {
             let after = call.query::<String>("after")?.unwrap_or_default();
             connections::page(store, &after, limit(&call)?).await?
@@ -94,7 +94,7 @@ async fn show(call: Call) -> Result<Reply, Problem> {
 }
 
 async fn of_link(call: Call) -> Result<Reply, Problem> {
-    let tenant = call.scope().cloned().ok_or_else(Problem::defect)?;
+    let tenant = call.reach().own().cloned().ok_or_else(Problem::defect)?;
     of_tenant(&call, tenant).await
 }
 

@@ -80,7 +80,7 @@ impl Changed {
 async fn list(visit: Visit) -> Result<Answer, Problem> {
     let query = &visit.query;
     let at = |bound: TimeBound| bound.at(visit.now);
-    let tenant = visit.only(query.parsed("tenant")?)?;
+    let tenant = visit.reach()?.only(query.parsed("tenant")?)?;
     let batch = match (&tenant, query.text("batch")) {
         (Some(tenant), Some(batch)) => {
             let wrong = |why| Problem::parameter(Code::InvalidParameter, "batch", why);

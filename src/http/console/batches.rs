@@ -6,12 +6,11 @@ use super::super::admin::problem::Problem;
 use super::answer::Answer;
 use super::frame::Frame;
 use super::moment::Moment;
-use super::place::{PAGE, next_page, no_place};
+use super::place::{PAGE, batch_place, batch_place_text, next_page};
 use super::route::Route;
 use super::steps::batch_address;
 use super::visit::Visit;
-use crate::app::BatchKey;
-use crate::app::batches::{self, BatchFilter, BatchPlace, BatchRecord, BatchState, Tally};
+use crate::app::batches::{self, BatchFilter, BatchRecord, BatchState, Tally};
 use crate::app::shelf::TimeBound;
 use crate::app::visible::in_shell;
 
@@ -81,13 +80,12 @@ async fn list(visit: Visit) -> Result<Answer, Problem> {
     let query = &visit.query;
     let at = |bound: TimeBound| bound.at(visit.now);
     let filter = BatchFilter {
-        tenant: visit.only(query.parsed("tenant")?)?,
+        tenant: visit.reach()?.only(query.parsed("tenant")?)?,
         state: query.parsed("state")?,
         since: query.parsed("since")?.map(at),
         until: query.parsed("until")?.map(at),
     };
-    let (records, next) = batches::page(visit.store(), &filter, place(&visit)?.as_ref(), PAGE).await?;
-    let written = |place: &BatchPlace| format!("{}.{}", place.first_seen_at, place.key);
+    let (records, next) = batches::page(visit.store(), &filter, batch_place(&visit)?.as_ref(), PAGE).await?;
     let mut command = "testmo-courier batches list".to_owned();
     for name in FILTERS {
         command.extend(query.text(name).map(|value| format!(" --{name} {}", in_shell(value))));
@@ -95,21 +93,11 @@ async fn list(visit: Visit) -> Result<Answer, Problem> {
     let page = Batches {
         frame: Frame { live: 10, ..visit.frame("/batches", "Batches", command) },
         rows: records.iter().map(|record| BatchLine::of(record, visit.now)).collect(),
-        next: next.map(|place| next_page(&visit, &FILTERS, &written(&place))),
+        next: next.map(|place| next_page(&visit, &FILTERS, &batch_place_text(&place))),
         tenant: query.raw("tenant").to_owned(),
         since: query.raw("since").to_owned(),
         until: query.raw("until").to_owned(),
         state: filter.state,
     };
     Answer::page(200, &page)
-}
-
-/// Reads the place behind which the page begins.
-fn place(visit: &Visit) -> Result<Option<BatchPlace>, Problem> {
-    let Some(text) = visit.query.text("after") else { return Ok(None) };
-    let read = || {
-        let (at, key) = text.split_once('.')?;
-        Some(BatchPlace { first_seen_at: at.parse().ok()?, key: key.parse::<BatchKey>().ok()? })
-    };
-    read().map(Some).ok_or_else(no_place)
 }

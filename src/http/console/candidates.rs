@@ -4,11 +4,10 @@ use askama::Template;
 
 use super::super::admin::problem::{Code, Problem};
 use super::answer::Answer;
-use super::entry::entry;
 use super::filters;
 use super::frame::Frame;
 use super::notice::Notice;
-use super::route::{Access, Route};
+use super::route::{Access, Route, Scope};
 use super::visit::Visit;
 use crate::app::actor::Role;
 use crate::app::candidates::{self, Decided, Decisions, Found};
@@ -18,6 +17,7 @@ pub(super) const ROUTES: &[Route] = &[
         id: "candidates",
         path: "/entries/{id}/candidates",
         access: Access::Person(Role::Operator),
+        scope: Scope::Entry,
         reads_testmo: true,
         handler: |visit| Box::pin(show(visit)),
         ..Route::SHOW
@@ -25,6 +25,7 @@ pub(super) const ROUTES: &[Route] = &[
     Route {
         id: "decideCandidates",
         path: "/entries/{id}/candidates",
+        scope: Scope::Entry,
         form: &["decision", "because"],
         reads_testmo: true,
         handler: |visit| Box::pin(decide(visit)),
@@ -53,7 +54,7 @@ struct Row {
 }
 
 async fn show(visit: Visit) -> Result<Answer, Problem> {
-    let id = entry(&visit).await?.id;
+    let id = visit.named.entry()?.id;
     let found = candidates::find(visit.context(), id).await?;
     let row = |of: &candidates::Candidate| Row {
         id: of.id,
@@ -89,7 +90,7 @@ fn decisions<'a>(written: impl Iterator<Item = &'a str>) -> Result<Decisions, Pr
 }
 
 async fn decide(visit: Visit) -> Result<Answer, Problem> {
-    let id = entry(&visit).await?.id;
+    let id = visit.named.entry()?.id;
     let decisions = decisions(visit.form.all("decision"))?;
     let found = candidates::find(visit.context(), id).await?;
     let Decided { adopted, missing, is_delivered } =

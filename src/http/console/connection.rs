@@ -89,7 +89,7 @@ pub(super) async fn offered(visit: &Visit) -> Result<Result<crate::app::connecti
 pub(super) fn link_tenant(visit: &Visit) -> Result<crate::app::TenantId, Problem> {
     match visit.path.contains_key("tenant") {
         true => visit.tenant(),
-        false => visit.scope().cloned().ok_or_else(Problem::defect),
+        false => visit.reach()?.own().cloned().ok_or_else(Problem::defect),
     }
 }
 

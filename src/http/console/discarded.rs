@@ -8,11 +8,11 @@ use super::frame::Frame;
 use super::moment::Moment;
 use super::notice::Notice;
 use super::place::{PAGE, next_page, shelf_place, shelf_place_text};
-use super::route::Route;
+use super::route::{Route, Scope};
 use super::visit::Visit;
 use crate::app::plan::batch_label;
-use crate::app::restore_entry::{self, Discarded, RestoreError};
-use crate::app::shelf::{self, EntryName, ShelfId};
+use crate::app::restore_entry::{self, Discarded};
+use crate::app::shelf::ShelfId;
 
 pub(super) const ROUTES: &[Route] = &[
     Route {
@@ -25,6 +25,7 @@ pub(super) const ROUTES: &[Route] = &[
     Route {
         id: "restoreEntry",
         path: "/discarded/{id}/restore",
+        scope: Scope::Discarded,
         form: &["because"],
         handler: |visit| Box::pin(restore(visit)),
         ..Route::ACT
@@ -52,7 +53,7 @@ struct DiscardedLine {
 }
 
 async fn list(visit: Visit) -> Result<Answer, Problem> {
-    let tenant = visit.only(visit.query.parsed("tenant")?)?;
+    let tenant = visit.reach()?.only(visit.query.parsed("tenant")?)?;
     let behind = shelf_place(&visit)?.map(|(at, id)| (at, ShelfId(id)));
     let entries = restore_entry::list(visit.store(), &restore_entry::filter(tenant, behind), PAGE).await?;
     let is_full = entries.len() >= usize::try_from(PAGE).unwrap_or(usize::MAX);
@@ -76,22 +77,7 @@ async fn list(visit: Visit) -> Result<Answer, Problem> {
 }
 
 async fn restore(visit: Visit) -> Result<Answer, Problem> {
-    let text: String = visit.path("id")?;
-    let Ok(EntryName::Id(id)) = text.parse() else {
-        return Err(Problem::not_found(format!("No discarded entry {text} is known.")));
-    };
-    // Another tenant's entry is not found, discarded or not.
-    let owner = match restore_entry::discarded(visit.store(), id).await {
-        Ok(discarded) => discarded.entry.tenant().cloned(),
-        Err(RestoreError::OnShelf(_)) => {
-            let on_shelf = shelf::show(visit.store(), &[EntryName::Id(id)]).await?.into_iter().next();
-            on_shelf.and_then(|entry| entry.tenant().cloned())
-        }
-        Err(error) => return Err(error.into()),
-    };
-    if !visit.may_know(owner.as_ref()) {
-        return Err(RestoreError::NotKnown(id).into());
-    }
+    let id = visit.named.discarded()?;
     let restored = restore_entry::restore(visit.store(), id, visit.actor()?, visit.because()).await?;
     let mut text = "The entry is on the shelf again, as it was.".to_owned();
     if restored.is_reopened {

@@ -5,10 +5,9 @@ use askama::Template;
 use super::super::admin::problem::{Code, Problem};
 use super::answer::Answer;
 use super::changes::ChangeLine;
-use super::entry::entry;
 use super::frame::Frame;
 use super::notice::Notice;
-use super::route::{Access, Body, Route};
+use super::route::{Access, Body, Route, Scope};
 use super::visit::Visit;
 use crate::app::actor::Role;
 use crate::app::edit::{self, Draft, EditError, settings_of};
@@ -20,12 +19,14 @@ pub(super) const ROUTES: &[Route] = &[
         id: "draft",
         path: "/entries/{id}/edit",
         access: Access::Person(Role::Operator),
+        scope: Scope::Entry,
         handler: |visit| Box::pin(show(visit)),
         ..Route::SHOW
     },
     Route {
         id: "editMessage",
         path: "/entries/{id}/edit",
+        scope: Scope::Entry,
         form: &["message", "version", "then", "because"],
         body: Body::Message,
         handler: |visit| Box::pin(take(visit)),
@@ -62,7 +63,7 @@ struct Wrong {
 
 /// Opens the message of the entry that the path names.
 async fn opened(visit: &Visit) -> Result<Draft, Problem> {
-    let id = entry(visit).await?.id;
+    let id = visit.named.entry()?.id;
     Ok(edit::open(visit.store(), id, visit.context().config.amqp.max_message_bytes).await?)
 }
 
@@ -117,7 +118,7 @@ async fn take(visit: Visit) -> Result<Answer, Problem> {
     draft.store(&edited, visit.store(), visit.actor()?, visit.because()).await?;
     let id = draft.entry.id;
     let others = in_the_rest(&draft, &settings_of(&edited.changes));
-    if then == "store" || visit.scope().is_some() {
+    if then == "store" || !visit.reach()?.is_all() {
         let notice = Notice::good("Stored. Nothing is sent until the entry is replayed.").followed_by(others);
         return Ok(visit.go(&format!("/entries/{id}"), &notice));
     }

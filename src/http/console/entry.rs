@@ -9,14 +9,26 @@ use super::entry_lines::EntryLine;
 use super::frame::Frame;
 use super::message::{Kind, Shown};
 use super::moment::Moment;
-use super::route::Route;
+use super::route::{Route, Scope};
 use super::steps::{Entries, Step, Way, in_path, steps};
 use super::visit::Visit;
-use crate::app::shelf::{self, EntryName, Pauses, ShelfIdentity, Shelved, commands, for_customer, group_of, notes_of};
+use crate::app::shelf::{Pauses, ShelfIdentity, commands, for_customer, group_of, notes_of};
 
 pub(super) const ROUTES: &[Route] = &[
-    Route { id: "entry", path: "/entries/{id}", handler: |visit| Box::pin(show(visit)), ..Route::SHOW },
-    Route { id: "entryBody", path: "/entries/{id}/body", handler: |visit| Box::pin(body(visit)), ..Route::SHOW },
+    Route {
+        id: "entry",
+        path: "/entries/{id}",
+        scope: Scope::Entry,
+        handler: |visit| Box::pin(show(visit)),
+        ..Route::SHOW
+    },
+    Route {
+        id: "entryBody",
+        path: "/entries/{id}/body",
+        scope: Scope::Entry,
+        handler: |visit| Box::pin(body(visit)),
+        ..Route::SHOW
+    },
 ];
 
 /// One entry.
@@ -44,39 +56,23 @@ struct EntryPage {
     customer: String,
 }
 
-/// Reads the entry that the path names, if the caller may know of it.
-pub(super) async fn entry(visit: &Visit) -> Result<Shelved, Problem> {
-    let text: String = visit.path("id")?;
-    let none = || {
-        Problem::not_found(format!("No entry {text} is on the shelf."))
-            .remedy("Its batch may have been delivered: search for it.")
-    };
-    let Ok(name @ EntryName::Id(_)) = text.parse::<EntryName>() else { return Err(none()) };
-    let found = match shelf::show(visit.store(), &[name]).await {
-        Ok(entries) => entries.into_iter().next(),
-        Err(shelf::SelectionError::NotOnShelf(_)) => None,
-        Err(error) => return Err(error.into()),
-    };
-    found.filter(|entry| visit.may_know(entry.tenant())).ok_or_else(none)
-}
-
 async fn show(visit: Visit) -> Result<Answer, Problem> {
-    let (store, row) = (visit.store(), entry(&visit).await?);
+    let (store, row) = (visit.store(), visit.named.entry()?);
     let pauses = Pauses::read(store).await?;
-    let notes = if visit.scope().is_none() { notes_of(store, std::slice::from_ref(&row)).await? } else { Vec::new() };
+    let notes = if visit.reach()?.is_all() { notes_of(store, std::slice::from_ref(row)).await? } else { Vec::new() };
     let note = notes.into_iter().next().flatten();
     let content = &row.content;
     let title = content.reason.title();
     let frame = Frame { live: 10, ..visit.frame("/failures", title, format!("testmo-courier shelf show {}", row.id)) };
     let entries = Entries { selection: vec![("id", row.id.to_string())], count: 1 };
     let page = EntryPage {
-        line: EntryLine::of(&row, &pauses, visit.now),
+        line: EntryLine::of(row, &pauses, visit.now),
         reason: content.reason.code(),
         cause: content.reason.cause(),
         remedy: content.reason.remedy(),
-        group: group_of(&row).to_string(),
+        group: group_of(row).to_string(),
         note: note.map(|note| Note { at: visit.at(note.at), text: note.text, actor: note.actor }),
-        steps: steps(&commands(&row, &pauses), &entries, &frame),
+        steps: steps(&commands(row, &pauses), &entries, &frame),
         tenant: row.tenant().map(|tenant| (tenant.to_string(), format!("/tenants/{}", in_path(tenant.as_str())))),
         hash: match &content.identity {
             ShelfIdentity::Raw(hash, ..) => Some(hash.clone()),
@@ -90,12 +86,12 @@ async fn show(visit: Visit) -> Result<Answer, Problem> {
         headers: content.headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
         replay: row.replay.map(|replay| replay.0),
         message: Shown::of(&content.body),
-        customer: for_customer(store, &row).await?.to_string(),
+        customer: for_customer(store, row).await?.to_string(),
         frame,
     };
     Answer::page(200, &page)
 }
 
 async fn body(visit: Visit) -> Result<Answer, Problem> {
-    Ok(Answer::download(entry(&visit).await?.content.body.to_vec()))
+    Ok(Answer::download(visit.named.entry()?.content.body.to_vec()))
 }

@@ -66,7 +66,7 @@ struct CausePage {
 }
 
 async fn list(visit: Visit) -> Result<Answer, Problem> {
-    let tenant = visit.only(visit.query.parsed("tenant")?)?;
+    let tenant = visit.reach()?.only(visit.query.parsed("tenant")?)?;
     let (reason, state) = (visit.query.parsed("reason")?, visit.query.parsed("state")?);
     let filter = GroupFilter { tenant: tenant.clone(), reason, state };
     let groups = shelf::groups(visit.store(), &filter).await?;
@@ -88,7 +88,7 @@ async fn list(visit: Visit) -> Result<Answer, Problem> {
 
 async fn show(visit: Visit) -> Result<Answer, Problem> {
     let group: CauseId = visit.path("group")?;
-    let tenant = visit.only(visit.query.parsed("tenant")?)?;
+    let tenant = visit.reach()?.only(visit.query.parsed("tenant")?)?;
     let (store, state) = (visit.store(), visit.query.parsed("state")?);
     let of_group = GroupFilter { tenant: tenant.clone(), ..GroupFilter::default() };
     let found = shelf::groups(store, &of_group).await?.into_iter().find(|found| found.cause == group);

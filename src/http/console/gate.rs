@@ -6,9 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use askama::Template;
-use axum::RequestExt;
 use axum::body::{Body as RequestBody, to_bytes};
-use axum::extract::{RawPathParams, Request};
+use axum::extract::Request;
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
@@ -16,7 +15,9 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
 
+use super::super::admin::named::{Named, path_of};
 use super::super::admin::problem::{Code, Problem};
+use super::super::admin::scope::{Reach, authorize};
 use super::super::connections::Peer;
 use super::answer::Answer;
 use super::cookies;
@@ -24,11 +25,11 @@ use super::fields::Fields;
 use super::frame::{Frame, Viewer};
 use super::notice::Notice;
 use super::origin::Reached;
-use super::route::{Access, Body, Route, Scope, Verb};
+use super::route::{Access, Body, Route, Verb};
 use super::state::Console;
-use super::visit::{Visit, no_tenant};
+use super::visit::Visit;
 use crate::app::access::{Caller, NoEntry, open_link, resume};
-use crate::app::actor::{Actor, Face, Role, require};
+use crate::app::actor::{Actor, Face, Role};
 use crate::app::store_now;
 use crate::guard::{guarded, may_panic};
 
@@ -120,7 +121,9 @@ async fn take(console: Arc<Console>, route: &'static Route, mut request: Request
     let peer = peer(&request);
     let by_proxy = console.proxies.as_ref().and_then(|proxies| proxies.caller(peer, request.headers()));
     let caller = caller_of(&console, route, (session.as_deref(), by_proxy), &path).await?;
-    authorize(route, caller.as_ref(), &path)?;
+    if let (Access::Person(role), Some(caller)) = (route.access, &caller) {
+        authorize((route.scope, Some(role)), caller, &path)?;
+    }
     let query = Fields::read(request.uri().query().unwrap_or_default().as_bytes(), route.query)?;
     let target = request.uri().path_and_query().map_or_else(String::new, ToString::to_string);
     let (parts, body) = request.into_parts();
@@ -145,6 +148,7 @@ async fn take(console: Arc<Console>, route: &'static Route, mut request: Request
         console: console.clone(),
         caller,
         path,
+        named: Named::Nothing,
         query,
         form,
         target,
@@ -191,18 +195,16 @@ fn too_long(is_read: bool) -> Problem {
 async fn carried_out(route: &'static Route, visit: Visit) -> Result<Answer, Problem> {
     let end = guarded(async move {
         may_panic("console", &route.id);
-        (route.handler)(visit).await
+        let named = match &visit.caller {
+            Some(caller) => Named::read(route.scope, Reach::of(caller), visit.store(), &visit.path).await?,
+            None => Named::Nothing,
+        };
+        (route.handler)(Visit { named, ..visit }).await
     });
     end.await.unwrap_or_else(|panic| {
         tracing::error!(%panic, route = route.id, "a page of the console stopped because of a defect");
         Err(Problem::defect())
     })
-}
-
-async fn path_of(request: &mut Request) -> Result<BTreeMap<String, String>, Problem> {
-    let wrong = |_| Problem::new(Code::InvalidParameter, "The path is not UTF-8.");
-    let parameters = request.extract_parts::<RawPathParams>().await.map_err(wrong)?;
-    Ok(parameters.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
 }
 
 /// Returns the address at the other end of the connection.
@@ -245,24 +247,6 @@ async fn caller_of(
             Ok(Some(caller))
         }
     }
-}
-
-/// Decides whether a caller may open a page about the tenant that the path names.
-fn authorize(route: &Route, caller: Option<&Caller>, path: &BTreeMap<String, String>) -> Result<(), Problem> {
-    let (Access::Person(role), Some(caller)) = (route.access, caller) else { return Ok(()) };
-    // First what is not found, so that another tenant's things are not found for every role.
-    if let (Scope::Path, Some(own)) = (route.scope, &caller.tenant) {
-        let named = path.get("tenant").map(String::as_str).unwrap_or_default();
-        if named != own.as_str() {
-            return Err(no_tenant(named));
-        }
-    }
-    require(&caller.actor, role).map_err(|error| Problem::new(Code::RoleTooLow, error))?;
-    if route.scope == Scope::All && caller.tenant.is_some() {
-        return Err(Problem::new(Code::NotForTenantTokens, "Your token is for one tenant, and this concerns all.")
-            .remedy("Log in with a token that is not limited to a tenant."));
-    }
-    Ok(())
 }
 
 async fn form_of(console: &Console, route: &Route, headers: &HeaderMap, body: RequestBody) -> Result<Fields, Problem> {

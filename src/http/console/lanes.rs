@@ -82,14 +82,10 @@ struct WaitLine {
 async fn list(visit: Visit) -> Result<Answer, Problem> {
     let store = visit.store();
     let mut orders = overrides(store).await?;
-    if let Some(own) = visit.scope() {
-        orders.retain(|order| matches!(&order.lane, LaneSelector::Tenant(tenant) if tenant == own));
-    }
+    let reach = visit.reach()?;
+    orders.retain(|order| reach.may_know_lane(&order.lane));
     // What waits is counted over all tenants.
-    let waits = match visit.scope() {
-        None => Some(waits::read(store, MOST_GROUPS).await?),
-        Some(_) => None,
-    };
+    let waits = if reach.is_all() { Some(waits::read(store, MOST_GROUPS).await?) } else { None };
     let line = |waiting: &waits::Waiting| WaitLine {
         tenant: waiting.group.tenant.as_ref().map_or_else(|| "not known".into(), ToString::to_string),
         account: waiting.account.clone().unwrap_or_default(),
@@ -117,7 +113,7 @@ async fn list(visit: Visit) -> Result<Answer, Problem> {
 
 async fn resume(visit: Visit) -> Result<Answer, Problem> {
     // An account is shared by tenants, so what Testmo asked for is not for one of them to end.
-    let now = visit.form.has("now") && visit.scope().is_none();
+    let now = visit.form.has("now") && visit.reach()?.is_all();
     ordered(visit, LaneOrder::Resume { now }).await
 }
 
@@ -132,10 +128,7 @@ async fn limit(visit: Visit) -> Result<Answer, Problem> {
 
 async fn ordered(visit: Visit, what: LaneOrder) -> Result<Answer, Problem> {
     let lane = visit.form.text("lane").unwrap_or_default();
-    if visit.scope().is_some_and(|own| own.as_str() != lane) {
-        let shown: String = lane.chars().take(100).collect();
-        return Err(Problem::not_found(format!("No connection is stored for {shown}.")));
-    }
+    visit.reach()?.check_lane(lane)?;
     let policy = &visit.context().config.testmo;
     let ordered = order(visit.store(), visit.actor()?, policy, lane, what, visit.because()).await?;
     let back = match &ordered.order.lane {

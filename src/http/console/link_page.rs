@@ -82,7 +82,7 @@ struct Failed {
 }
 
 async fn row_of(visit: &Visit) -> Result<(TenantId, Option<ConnectionRow>), Problem> {
-    let tenant = visit.scope().cloned().ok_or_else(Problem::defect)?;
+    let tenant = visit.reach()?.own().cloned().ok_or_else(Problem::defect)?;
     match connection(visit.store(), &tenant).await {
         Ok(row) => Ok((tenant, Some(row))),
         Err(ConnectionError::NoConnection { .. }) => Ok((tenant, None)),

@@ -1,7 +1,10 @@
 //! Reads where a page of a list begins, and writes the address of the next one.
 
+use super::super::admin::list_place;
+pub(super) use super::super::admin::list_place::{batch_place_text, shelf_place_text};
 use super::super::admin::problem::{Code, Problem};
 use super::visit::Visit;
+use crate::app::batches::BatchPlace;
 use crate::app::shelf::Place;
 
 /// How many rows a page of a list has.
@@ -9,23 +12,21 @@ pub(super) const PAGE: u32 = 50;
 
 /// Reads the place behind which a page of the shelf begins, or of another list that is ordered by time and number.
 pub(super) fn shelf_place(visit: &Visit) -> Result<Option<Place>, Problem> {
-    let Some(text) = visit.query.text("after") else { return Ok(None) };
-    let read = || {
-        let (at, id) = text.split_once('.')?;
-        Some((at.parse().ok()?, id.parse().ok()?))
-    };
-    read().map(Some).ok_or_else(no_place)
-}
-
-/// Writes a place on the shelf.
-pub(super) fn shelf_place_text((at, id): Place) -> String {
-    format!("{at}.{id}")
+    behind(visit, list_place::shelf_place)
 }
 
 /// Reads the number behind which a page begins.
 pub(super) fn number(visit: &Visit) -> Result<Option<u64>, Problem> {
-    let Some(text) = visit.query.text("after") else { return Ok(None) };
-    text.parse().ok().filter(|number| i64::try_from(*number).is_ok()).map(Some).ok_or_else(no_place)
+    behind(visit, list_place::number)
+}
+
+/// Reads the place among the batches behind which a page begins.
+pub(super) fn batch_place(visit: &Visit) -> Result<Option<BatchPlace>, Problem> {
+    behind(visit, list_place::batch_place)
+}
+
+fn behind<T>(visit: &Visit, read: impl Fn(&str) -> Option<T>) -> Result<Option<T>, Problem> {
+    visit.query.text("after").map(|text| read(text).ok_or_else(no_place)).transpose()
 }
 
 /// Returns the address of the page of the same list behind a place, with the filters that are kept.
@@ -34,8 +35,7 @@ pub(super) fn next_page(visit: &Visit, kept: &[&str], place: &str) -> String {
     format!("{path}?{}", visit.query.query(kept, [("after", place)]))
 }
 
-/// Says that a place is none.
-pub(super) fn no_place() -> Problem {
+fn no_place() -> Problem {
     Problem::parameter(Code::InvalidParameter, "after", "This is not where a page begins.")
         .remedy("Open the list without it, and go on from there.")
 }

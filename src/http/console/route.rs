@@ -3,6 +3,7 @@
 use std::pin::Pin;
 
 use super::super::admin::problem::Problem;
+pub(super) use super::super::admin::scope::Scope;
 use super::answer::Answer;
 use super::visit::Visit;
 use crate::app::actor::Role;
@@ -28,19 +29,6 @@ pub(super) enum Access {
     Person(Role),
     /// The holder of a tenant's link, whose secret is in the path.
     Link,
-}
-
-/// Of which tenants a person whose token is for one tenant can name something over a page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Scope {
-    /// The path names the tenant: any other than the person's is not found.
-    Path,
-    /// The page shows and changes only rows of the person's tenant.
-    Rows,
-    /// The page concerns all tenants, so such a person may not open it.
-    All,
-    /// The page shows nothing of any tenant.
-    Nothing,
 }
 
 /// How large a form may be.

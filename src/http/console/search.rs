@@ -105,7 +105,7 @@ async fn show(visit: Visit) -> Result<Answer, Problem> {
     let frame = Frame { searched: text.clone(), ..visit.frame("", "Search", command) };
     let request = FindRequest {
         text: text.clone(),
-        tenant: visit.scope().cloned(),
+        tenant: visit.reach()?.own().cloned(),
         after: visit.query.parsed("after")?,
         limit: PAGE,
     };

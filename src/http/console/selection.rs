@@ -3,7 +3,7 @@
 use super::super::admin::problem::{Code, Problem};
 use super::fields::Fields;
 use super::visit::Visit;
-use crate::app::shelf::{self, EntryName, Selection, SelectionError, ShelfFilter, ShelfId, TimeBound};
+use crate::app::shelf::{EntryName, Selection, ShelfFilter, ShelfId, TimeBound};
 
 /// The names of the filters in queries and forms.
 pub(super) const FILTERS: [&str; 7] = ["tenant", "reason", "state", "group", "since", "until", "message_id"];
@@ -14,7 +14,7 @@ const MOST: usize = 2_000;
 pub(super) fn filter(visit: &Visit, fields: &Fields) -> Result<ShelfFilter, Problem> {
     let at = |bound: TimeBound| bound.at(visit.now);
     Ok(ShelfFilter {
-        tenant: visit.only(fields.parsed("tenant")?)?,
+        tenant: visit.reach()?.only(fields.parsed("tenant")?)?,
         reason: fields.parsed("reason")?,
         state: fields.parsed("state")?,
         batch: None,
@@ -54,15 +54,7 @@ pub(super) fn pairs(fields: &Fields) -> Vec<(&'static str, String)> {
 pub(super) async fn chosen(visit: &Visit, fields: &Fields) -> Result<Vec<ShelfId>, Problem> {
     let store = visit.store();
     let selection = selection(visit, fields)?;
-    // A filter means only what the caller may know.
-    if let (Selection::Named(names), Some(_)) = (&selection, visit.scope()) {
-        for name in names {
-            let entries = shelf::show(store, std::slice::from_ref(name)).await?;
-            if !entries.iter().all(|entry| visit.may_know(entry.tenant())) {
-                return Err(SelectionError::NotOnShelf(name.clone()).into());
-            }
-        }
-    }
+    visit.reach()?.check(store, &selection).await?;
     let ids = selection.ids(store).await?;
     if ids.len() > MOST {
         let detail = format!("The selection has {} entries, and one change is made to at most {MOST}.", ids.len());

@@ -164,7 +164,7 @@ async fn carry_out(visit: Visit) -> Result<Answer, Problem> {
     let notice = |text: String| if is_whole { Notice::good(text) } else { Notice::mixed(text) };
     let edited = outcome.done.iter().map(|entry| entry.id);
     let replayed: Vec<EntryName> = edited.chain(unaffected).map(EntryName::Id).collect();
-    if visit.form.raw("then") != "replay" || replayed.is_empty() || visit.scope().is_some() {
+    if visit.form.raw("then") != "replay" || replayed.is_empty() || !visit.reach()?.is_all() {
         let text = text + " Nothing is sent until the entries are replayed.";
         let back = visit.form.text("group").map_or_else(|| "/failures".into(), |group| format!("/failures/{group}"));
         return Ok(visit.go(&back, &notice(text)));

@@ -47,7 +47,7 @@ struct TenantLine {
 }
 
 async fn show(visit: Visit) -> Result<Answer, Problem> {
-    let attention = attention(visit.store(), visit.scope()).await?;
+    let attention = attention(visit.store(), visit.reach()?.own()).await?;
     let frame = Frame { live: 5, ..visit.frame("/", "Needs attention", "testmo-courier attention") };
     let causes = attention.causes.iter().map(|cause| CauseLine::of(&cause.group, &frame, visit.now)).collect();
     let line = |(row, status): &(ConnectionRow, Status)| TenantLine {

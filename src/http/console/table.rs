@@ -114,4 +114,20 @@ mod tests {
             assert_eq!(route.path.contains("{tenant}"), route.scope == Scope::Path, "{}", route.id);
         }
     }
+
+    #[test]
+    fn a_page_about_one_entry_says_so_and_no_other_does() {
+        for route in routes() {
+            let starts = |with: &str| route.path.starts_with(with);
+            assert_eq!(starts("/entries/{id}"), route.scope == Scope::Entry, "{}", route.id);
+            assert_eq!(starts("/discarded/{id}"), route.scope == Scope::Discarded, "{}", route.id);
+        }
+    }
+
+    #[test]
+    fn a_page_for_everybody_shows_nothing_of_any_tenant() {
+        for route in routes() {
+            assert!(route.access != Access::Anybody || route.scope == Scope::Nothing, "{}", route.id);
+        }
+    }
 }

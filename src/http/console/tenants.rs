@@ -67,7 +67,7 @@ async fn list(visit: Visit) -> Result<Answer, Problem> {
     if let Some(tenant) = visit.query.text("open") {
         return Ok(Answer::to(&format!("/tenants/{}", in_path(tenant))));
     }
-    let (rows, next) = match visit.scope() {
+    let (rows, next) = match visit.reach()?.own() {
         None => connections::page(store, visit.query.raw("after"), PAGE).await?,
         Some(own) => match connection(store, own).await {
             Ok(row) => (vec![row], None),

@@ -6,7 +6,9 @@ use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use super::super::admin::problem::{Code, Problem};
+use super::super::admin::named::{self, Named};
+use super::super::admin::problem::Problem;
+use super::super::admin::scope::Reach;
 use super::answer::Answer;
 use super::fields::Fields;
 use super::frame::{Frame, Viewer};
@@ -24,6 +26,8 @@ pub(super) struct Visit {
     /// Who sends it; nobody who is known on pages for everybody.
     pub(super) caller: Option<Caller>,
     pub(super) path: BTreeMap<String, String>,
+    /// The entry that the path names, if the page says that it names one.
+    pub(super) named: Named,
     pub(super) query: Fields,
     pub(super) form: Fields,
     /// The path and the query as they were sent, without the host.
@@ -56,9 +60,12 @@ impl Visit {
         self.caller.as_ref().map(|caller| &caller.actor).ok_or_else(Problem::defect)
     }
 
-    /// Returns the only tenant of which the caller may name anything.
-    pub(super) fn scope(&self) -> Option<&TenantId> {
-        self.caller.as_ref().and_then(|caller| caller.tenant.as_ref())
+    /// Returns the tenants of which the caller may name something.
+    ///
+    /// # Errors
+    /// On a page for everybody, which is a defect.
+    pub(super) fn reach(&self) -> Result<Reach<'_>, Problem> {
+        self.caller.as_ref().map(Reach::of).ok_or_else(Problem::defect)
     }
 
     /// Reads a parameter of the path.
@@ -74,23 +81,7 @@ impl Visit {
 
     /// Reads the batch in the path.
     pub(super) fn batch(&self) -> Result<BatchKey, Problem> {
-        let (tenant, batch): (String, String) = (self.path("tenant")?, self.path("batch")?);
-        format!("{tenant}/{batch}").parse::<BatchKey>().map_err(Problem::not_found)
-    }
-
-    /// Returns the tenant whose rows are meant: the one that is named, if the caller may name it, or the caller's.
-    pub(super) fn only(&self, named: Option<TenantId>) -> Result<Option<TenantId>, Problem> {
-        match (self.scope(), named) {
-            (None, named) => Ok(named),
-            (Some(own), None) => Ok(Some(own.clone())),
-            (Some(own), Some(named)) if *own == named => Ok(Some(named)),
-            (Some(_), Some(named)) => Err(no_tenant(named.as_str())),
-        }
-    }
-
-    /// Returns whether the caller may know of something that belongs to a tenant, or to nobody who is known.
-    pub(super) fn may_know(&self, tenant: Option<&TenantId>) -> bool {
-        self.scope().is_none_or(|own| tenant == Some(own))
+        named::batch(&self.path).map_err(Problem::not_found)
     }
 
     /// Returns the reason that a person gave in the form.
@@ -121,10 +112,4 @@ impl Visit {
     pub(super) fn go(&self, address: &str, notice: &Notice) -> Answer {
         Answer::to(address).saying(notice, self.reached.is_secure)
     }
-}
-
-/// Says that a tenant is not known to the caller.
-pub(super) fn no_tenant(name: &str) -> Problem {
-    let shown: String = name.chars().take(64).collect();
-    Problem::new(Code::NotFound, format!("There is no tenant {shown}."))
 }

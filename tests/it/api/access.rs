@@ -157,6 +157,23 @@ async fn every_route_is_open_to_its_role_and_above_and_to_nobody_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_entry_of_another_tenant_is_refused_like_one_that_does_not_exist() {
+    for api in both(&["acme", "birch"]).await {
+        let admin = api.token("admin", Role::Admin, None).await;
+        let foreign = Entries::of(&api, "birch", &admin).await;
+        let of_acme = api.token("of-acme", Role::Admin, Some("acme")).await;
+        for part in ["", "/body", "/draft", "/customer-text"] {
+            let refused = |id: &str| {
+                let path = format!("/api/v1/shelf/{id}{part}");
+                api.get(&path, &of_acme).refused(404, "not_found").to_string().replace(id, "ID")
+            };
+            assert_eq!(refused(&foreign.on_shelf), refused("0fffffff"), "{part}");
+        }
+        api.end().await.end_leaving(&[LeftOver::ShelfRows, LeftOver::Events]).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_admin_may_use_every_route() {
     let [api, other] = both(&["acme"]).await;
     other.end().await.end().await;
