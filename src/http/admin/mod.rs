@@ -1,5 +1,6 @@
 //! Serves the API and the console on one address: `admin.listen`.
 
+pub(in crate::http) mod carry_out;
 pub(in crate::http) mod hosts;
 pub(in crate::http) mod list_place;
 pub(in crate::http) mod named;

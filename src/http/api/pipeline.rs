@@ -2,17 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::body::{Body as RequestBody, Bytes, to_bytes};
+use axum::body::{Body as RequestBody, Bytes};
 use axum::extract::Request;
-use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, HeaderName};
 use axum::response::{IntoResponse, Response};
-use tokio::runtime::Handle;
-use tokio::sync::oneshot;
-use tokio::time::timeout;
 
+use super::super::admin::carry_out::{Course, SMALL, carry_out, media_type, read_body, turn};
 use super::super::admin::named::{Named, path_of};
 use super::super::admin::problem::{Code, Problem};
 use super::super::admin::scope::authorize;
@@ -25,16 +22,8 @@ use crate::app::access::{Answered, BeginRequest, Caller, RepeatableRequest, auth
 use crate::app::actor::{Actor, Face, Role};
 use crate::guard::{guarded, may_panic};
 
-/// How long a request waits for others before it.
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
-/// How long the body of a request may take.
-const LONGEST_BODY: Duration = Duration::from_secs(30);
-/// How long reading may take.
-const LONGEST_READ: Duration = Duration::from_secs(30);
-/// How long a change is waited for; it asks Testmo, and goes on after that.
-const LONGEST_CHANGE: Duration = Duration::from_secs(120);
-/// The most bytes of a body that is no message.
-const SMALL: usize = 256 * 1024;
+/// What is said while too many others are carried out.
+const BUSY: &str = "Too many requests are being carried out.";
 /// The header by which a request can be repeated.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// The most characters of its value.
@@ -52,8 +41,7 @@ pub(super) async fn answer(api: Arc<Api>, route: &'static Route, request: Reques
 
 async fn take(api: Arc<Api>, route: &'static Route, mut request: Request) -> Result<Reply, Problem> {
     api.shared.hosts.check(request.headers())?;
-    let busy = || Problem::new(Code::Busy, "Too many requests are being carried out.").remedy("Try again.");
-    let permit = timeout(LONGEST_WAIT, api.permits.clone().acquire_owned()).await.map_err(|_| busy())?;
+    let permit = turn(&api.permits, BUSY).await?;
     let path = path_of(&mut request).await?;
     let caller = caller_of(&api, route, request.headers(), &path).await?;
     let role = match route.access {
@@ -64,35 +52,20 @@ async fn take(api: Arc<Api>, route: &'static Route, mut request: Request) -> Res
     let query = query::read(route, request.uri().query().unwrap_or_default())?;
     let target = request.uri().path_and_query().map_or_else(String::new, ToString::to_string);
     let (parts, body) = request.into_parts();
+    // A client that sends a body slowly keeps nobody else from a turn.
+    drop(permit);
     // A large body takes memory, so one at a time is read.
     let large = match route.body {
-        Body::Message => Some(timeout(LONGEST_WAIT, api.large.clone().acquire_owned()).await.map_err(|_| busy())?),
+        Body::Message => Some(turn(&api.large, BUSY).await?),
         Body::None | Body::Json(_) => None,
     };
     let body = body_of(&api, route, &parts.headers, body).await?;
     // What waits for Testmo takes no turn from what does not.
-    let permit = match route.reads_testmo {
-        true => {
-            drop(permit);
-            timeout(LONGEST_WAIT, api.slow.clone().acquire_owned()).await.map_err(|_| busy())?
-        }
-        false => permit,
-    };
+    let permit = turn(if route.reads_testmo { &api.slow } else { &api.permits }, BUSY).await?;
     let repeatable = repeatable_of(route, &caller, &parts.headers, &target, &body)?;
     let named = Named::Nothing;
     let call = Call { api: api.clone(), caller, path, named, query, target, headers: parts.headers, body };
     let is_read = route.verb == Verb::Get;
-    let gone = api.shared.over.child_token();
-    // What is read for a client is not read on once the client has gone; a change goes on.
-    let _left = is_read.then(|| gone.clone().drop_guard());
-    let (end, ended) = oneshot::channel();
-    let runtime = Handle::current();
-    drop(api.shared.tracker.spawn_blocking(move || {
-        let reply = runtime.block_on(gone.run_until_cancelled(change(route, call, repeatable)));
-        drop((permit, large));
-        // The client may have gone.
-        drop(end.send(reply));
-    }));
     let too_long = || match is_read {
         true if route.reads_testmo => Problem::new(Code::TookTooLong, "Reading from Testmo took too long.")
             .remedy("Ask for one batch, or use the command line."),
@@ -100,9 +73,13 @@ async fn take(api: Arc<Api>, route: &'static Route, mut request: Request) -> Res
         false => Problem::new(Code::TookTooLong, "The request takes long, and goes on.")
             .remedy("Send it again with the same Idempotency-Key, or read what it changes."),
     };
-    let longest = if is_read && !route.reads_testmo { LONGEST_READ } else { LONGEST_CHANGE };
-    let ended = timeout(longest, ended).await.map_err(|_| too_long())?.map_err(|_| Problem::defect())?;
-    ended.unwrap_or_else(|| Err(Problem::new(Code::StoreUnavailable, "The worker is stopping.").remedy("Try again.")))
+    let course = Course { is_read, reads_testmo: route.reads_testmo };
+    let work = move || async move {
+        let reply = change(route, call, repeatable).await;
+        drop((permit, large));
+        reply
+    };
+    carry_out(&api.shared, course, too_long, work).await
 }
 
 /// Carries out a request; a panic is the end of this request alone.
@@ -197,20 +174,10 @@ async fn body_of(api: &Api, route: &Route, headers: &HeaderMap, body: RequestBod
             Problem::new(Code::BodyTooLarge, format!("The body has more than {most} bytes."))
         }
     };
-    if !matches!(route.body, Body::None) && !is_json(headers) {
+    if !matches!(route.body, Body::None) && !media_type(headers).eq_ignore_ascii_case("application/json") {
         return Err(Problem::parameter(Code::MediaType, "Content-Type", "The body has to be application/json."));
     }
-    let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if length.is_some_and(|length| length > most) {
-        return Err(too_large());
-    }
-    let read = timeout(LONGEST_BODY, to_bytes(body, most)).await;
-    read.map_err(|_| Problem::new(Code::InvalidHeader, "The body was not sent in time."))?.map_err(|_| too_large())
-}
-
-fn is_json(headers: &HeaderMap) -> bool {
-    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json")
+    read_body(headers, body, most, too_large).await
 }
 
 /// Returns a request with a key by which it is recognized when it is sent again.

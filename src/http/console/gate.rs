@@ -3,18 +3,14 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use askama::Template;
-use axum::body::{Body as RequestBody, to_bytes};
+use axum::body::Body as RequestBody;
 use axum::extract::Request;
 use axum::http::HeaderMap;
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
-use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
-use tokio::time::timeout;
 
+use super::super::admin::carry_out::{Course, SMALL, carry_out, media_type, read_body, turn};
 use super::super::admin::named::{Named, path_of};
 use super::super::admin::problem::{Code, Problem};
 use super::super::admin::scope::{Reach, authorize};
@@ -33,16 +29,8 @@ use crate::app::actor::{Actor, Face, Role};
 use crate::app::store_now;
 use crate::guard::{guarded, may_panic};
 
-/// How long a request waits for others before it.
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
-/// How long a form may take.
-const LONGEST_BODY: Duration = Duration::from_secs(30);
-/// How long a page may take that reads from the store alone.
-const LONGEST_READ: Duration = Duration::from_secs(30);
-/// How long a change is waited for; it may ask Testmo, and goes on after that.
-const LONGEST_CHANGE: Duration = Duration::from_secs(120);
-/// The most bytes of a form without a message.
-const SMALL: usize = 256 * 1024;
+/// What is said while too many others are made.
+const BUSY: &str = "Too many pages are being made.";
 /// How many bytes a browser may write for one byte of a message.
 const WRITTEN_BYTES: usize = 3;
 
@@ -115,7 +103,7 @@ async fn take(console: Arc<Console>, route: &'static Route, mut request: Request
         reached.check(request.headers())?;
     }
     let permits = if route.access == Access::Anybody { &console.open } else { &console.permits };
-    let permit = turn(permits).await?;
+    let permit = turn(permits, BUSY).await?;
     let path = path_of(&mut request).await?;
     let session = cookies::session(request.headers());
     let peer = peer(&request);
@@ -135,12 +123,12 @@ async fn take(console: Arc<Console>, route: &'static Route, mut request: Request
     drop(permit);
     // A message takes memory, so one at a time is read.
     let large = match route.body {
-        Body::Message => Some(turn(&console.large).await?),
+        Body::Message => Some(turn(&console.large, BUSY).await?),
         Body::Small => None,
     };
     let form = form_of(&console, route, &parts.headers, body).await?;
     // What waits for Testmo takes no turn from what does not.
-    let permit = turn(if route.reads_testmo { &console.slow } else { permits }).await?;
+    let permit = turn(if route.reads_testmo { &console.slow } else { permits }, BUSY).await?;
     let notice = cookies::notice(&parts.headers);
     let is_secure = reached.is_secure;
     let visit = Visit {
@@ -158,29 +146,14 @@ async fn take(console: Arc<Console>, route: &'static Route, mut request: Request
         notice: notice.as_deref().and_then(Notice::read),
     };
     let is_read = route.verb == Verb::Get;
-    let gone = console.shared.over.child_token();
-    // What is read for a browser is not read on once the browser has gone; a change goes on.
-    let _left = is_read.then(|| gone.clone().drop_guard());
-    let (end, ended) = oneshot::channel();
-    let runtime = Handle::current();
-    drop(console.shared.tracker.spawn_blocking(move || {
-        let answer = runtime.block_on(gone.run_until_cancelled(carried_out(route, visit)));
+    let course = Course { is_read, reads_testmo: route.reads_testmo };
+    let work = move || async move {
+        let answer = carried_out(route, visit).await;
         drop((permit, large));
-        // The browser may have gone.
-        drop(end.send(answer));
-    }));
-    let longest = if is_read && !route.reads_testmo { LONGEST_READ } else { LONGEST_CHANGE };
-    let ended = timeout(longest, ended).await.map_err(|_| too_long(is_read))?.map_err(|_| Problem::defect())?;
-    let stopping = || Problem::new(Code::StoreUnavailable, "The worker is stopping.").remedy("Try again.");
-    let answer = ended.unwrap_or_else(|| Err(stopping()))?;
+        answer
+    };
+    let answer = carry_out(&console.shared, course, || too_long(is_read), work).await?;
     Ok(if notice.is_some() && is_read { answer.having_said(is_secure) } else { answer })
-}
-
-/// Waits for others before a request.
-async fn turn(permits: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Problem> {
-    let busy = || Problem::new(Code::Busy, "Too many pages are being made.").remedy("Try again.");
-    let permit = timeout(LONGEST_WAIT, permits.clone().acquire_owned()).await;
-    permit.map_err(|_| busy())?.map_err(|_| Problem::defect())
 }
 
 fn too_long(is_read: bool) -> Problem {
@@ -259,18 +232,9 @@ async fn form_of(console: &Console, route: &Route, headers: &HeaderMap, body: Re
             console.shared.context.config.amqp.max_message_bytes.saturating_mul(WRITTEN_BYTES).saturating_add(SMALL)
         }
     };
-    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let kind = kind.split(';').next().unwrap_or_default().trim();
     let too_large = || Problem::new(Code::BodyTooLarge, format!("The form has more than {most} bytes."));
-    let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if length.is_some_and(|length| length > most) {
-        return Err(too_large());
-    }
-    let read = timeout(LONGEST_BODY, to_bytes(body, most)).await;
-    let bytes = read
-        .map_err(|_| Problem::new(Code::InvalidHeader, "The form was not sent in time."))?
-        .map_err(|_| too_large())?;
-    if !bytes.is_empty() && !kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+    let bytes = read_body(headers, body, most, too_large).await?;
+    if !bytes.is_empty() && !media_type(headers).eq_ignore_ascii_case("application/x-www-form-urlencoded") {
         return Err(Problem::new(Code::MediaType, "The request is not a form of this console."));
     }
     Fields::read(&bytes, route.form)
