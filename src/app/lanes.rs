@@ -14,6 +14,9 @@ pub use crate::store::shelf::Waiting;
 use crate::store::{AccountStore, ConnectionStore, Store, StoreError, StoreHealth};
 use crate::testmo::{AddressPolicy, AddressRefused};
 
+/// The largest limit of a lane, in requests at once.
+pub const MOST_REQUESTS: u32 = 10_000;
+
 /// What a person can order for a lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LaneOrder {

@@ -86,8 +86,11 @@ pub async fn choices(
         Some(project) => {
             let folders = client.folders(&access, project, &mut permits).await;
             permits.note(failure(&folders)).await?;
-            // A project that is not there has no folders to choose from.
-            folders.unwrap_or_default()
+            match folders {
+                // A project that is not there has no folders to choose from.
+                Err(ReadError::Failed(ApiError::Missing | ApiError::Forbidden)) => Vec::new(),
+                listed => listed.map_err(not_read)?,
+            }
         }
     };
     let paths = folders.iter().take(MOST).map(|folder| (folder.id, path_of(&folders, folder.id).unwrap_or_default()));

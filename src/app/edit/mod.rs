@@ -37,6 +37,8 @@ use crate::store::shelf::{EditedMessage, ShelfId, ShelfIdentity, Shelved};
 use crate::store::unfinished::Unfinished;
 use crate::store::{LedgerStore, Store, StoreHealth};
 
+/// The most fields that are set at once.
+pub const MOST_FIELDS: usize = 50;
 /// The largest message that is opened: one that is too large for the worker can be shortened.
 const MOST_OPENED: usize = 64_000_000;
 /// The most changes of an edit that the audit keeps.

@@ -11,7 +11,7 @@ mod summary;
 
 pub use self::control::{ReplayAction, act};
 pub use self::error::ReplayError;
-pub use self::plan::{Planned, ReplayRequest, plan, plan_and_start};
+pub use self::plan::{LONGEST_NAME, LONGEST_REASON, MOST_PER_MINUTE, Planned, ReplayRequest, plan, plan_and_start};
 pub use self::read::{ReplayDetails, all_items, items, list, show};
 pub use self::store::PlanStore;
 pub use self::summary::{ForecastCount, PlanSummary};

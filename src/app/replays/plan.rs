@@ -25,6 +25,13 @@ use crate::store::replays::{NewItem, NewPart, NewReplay, ReplayChange, ReplayId,
 use crate::store::shelf::{ShelfFilter, ShelfId, ShelfIdentity, Shelved};
 use crate::store::unfinished::Unfinished;
 
+/// The longest name of a replay, in characters.
+pub const LONGEST_NAME: usize = 200;
+/// The longest reason for what is done with a replay, in characters.
+pub const LONGEST_REASON: usize = 500;
+/// The most batches that a replay may start in a minute.
+pub const MOST_PER_MINUTE: u32 = 100_000;
+
 /// How many entries are read and stored at once.
 const AT_ONCE: usize = 500;
 

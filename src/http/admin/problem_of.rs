@@ -9,6 +9,7 @@ use crate::app::connections::set::{KeyNeeded, Part, SetError};
 use crate::app::connections::{ConnectionError, NotRead};
 use crate::app::lanes::LaneError;
 use crate::app::messages::preview::PreviewError;
+use crate::app::plural::counted;
 use crate::app::replays::ReplayError;
 use crate::app::shelf::{NoteError, SelectionError};
 use crate::app::{KeyError, NoClient, StoreError};
@@ -241,9 +242,11 @@ impl From<PreviewError> for Problem {
             PreviewError::Paused { seconds } => {
                 Self::new(Code::TestmoUnavailable, error).remedy(format!("Try again in {seconds} s."))
             }
-            PreviewError::NoSuchCase { cases } => {
-                Self::parameter(Code::InvalidParameter, "case", format!("The batch has {cases} cases."))
-            }
+            PreviewError::NoSuchCase { cases } => Self::parameter(
+                Code::InvalidParameter,
+                "case",
+                format!("The batch has {}.", counted(cases, "case", "cases")),
+            ),
             PreviewError::Client(error) => error.into(),
             PreviewError::Store(error) => error.into(),
         }

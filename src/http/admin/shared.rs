@@ -6,6 +6,9 @@ use tokio_util::task::TaskTracker;
 use super::hosts::Hosts;
 use crate::app::AppContext;
 
+/// The most entries of the shelf that one request changes.
+pub(in crate::http) const MOST_CHANGED: usize = 2_000;
+
 /// What the API and the console work with.
 pub(in crate::http) struct Shared {
     pub(in crate::http) context: AppContext,

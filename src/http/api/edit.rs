@@ -9,11 +9,8 @@ use super::reply::Reply;
 use super::route::{Answer, Body, Kind, Parameter, Route, Scope, Verb};
 use super::selection::{SelectionBody, chosen, reason};
 use super::tenant_changes::REASON;
-use crate::app::edit::{self, EditError, Setting};
+use crate::app::edit::{self, EditError, MOST_FIELDS, Setting};
 use crate::app::view::{DraftView, EditOutcomeView, EditPlanView, StoredEditView};
-
-/// The most fields that one request sets.
-const MOST_FIELDS: usize = 50;
 
 const VERSION: Parameter = Parameter {
     name: "version",
@@ -69,7 +66,7 @@ pub(super) const ROUTES: &[Route] = &[
 struct SetBody {
     /// Each as FIELD=VALUE, such as `priority=high` or `folder_path=["Checkout"]`: a JSON pointer or names with dots, and JSON
     /// or else a text. A name such as `tags` means that field of every case.
-    #[schemars(length(min = 1, max = 50))]
+    #[schemars(length(min = 1, max = MOST_FIELDS))]
     set: Vec<String>,
     /// Ids as the list shows them, batches as TENANT/BATCH, or the first 12 digits of a message's hash.
     #[serde(default)]

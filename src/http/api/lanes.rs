@@ -7,11 +7,8 @@ use super::super::admin::problem::{Code, Problem};
 use super::call::Call;
 use super::reply::Reply;
 use super::route::{Answer, Body, Route};
-use crate::app::lanes::{LaneOrder, order, overrides};
+use crate::app::lanes::{LaneOrder, MOST_REQUESTS, order, overrides};
 use crate::app::view::{LaneOrderedView, LaneOverridesView};
-
-/// The largest limit.
-const MOST_REQUESTS: u32 = 10_000;
 
 pub(super) const ROUTES: &[Route] = &[
     Route {
@@ -83,7 +80,7 @@ struct LimitBody {
     /// The id of a tenant, or the base URL of an account.
     lane: String,
     /// How many requests are sent at once; null ends the limit.
-    #[schemars(range(min = 1, max = 10_000))]
+    #[schemars(range(min = 1, max = MOST_REQUESTS))]
     requests: Option<u32>,
     /// Why, for the audit.
     #[serde(default)]

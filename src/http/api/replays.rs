@@ -9,15 +9,11 @@ use super::page::{AFTER, LIMIT, Page, limit, number};
 use super::reply::Reply;
 use super::route::{Answer, Body, Kind, Parameter, Route, Scope};
 use super::selection::{SelectionBody, selection};
-use crate::app::replays::{self, ItemFilter, ItemOutcome, ReplayAction, ReplayId, ReplayRequest, ReplayState};
+use crate::app::replays::{
+    self, ItemFilter, ItemOutcome, LONGEST_NAME, LONGEST_REASON, MOST_PER_MINUTE, ReplayAction, ReplayId,
+    ReplayRequest, ReplayState,
+};
 use crate::app::view::{ReplayDetailsView, ReplayItemView, ReplayView};
-
-/// The longest name of a replay, in characters.
-const LONGEST_NAME: usize = 200;
-/// The longest reason for what is done with a replay, in characters.
-const LONGEST_REASON: usize = 500;
-/// The most batches that a replay may start in a minute.
-const MOST_PER_MINUTE: u32 = 100_000;
 
 pub(super) const ROUTES: &[Route] = &[
     Route {

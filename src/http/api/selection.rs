@@ -7,8 +7,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::super::admin::problem::{Code, Problem};
+use super::super::admin::shared::MOST_CHANGED;
 use super::call::Call;
 use super::route::{Kind, Parameter};
+use crate::app::plural::counted;
 use crate::app::shelf::{EntryName, Selection, ShelfFilter, ShelfId, ShelfState, TimeBound};
 use crate::app::{Reason, TenantId, store_now};
 
@@ -132,9 +134,6 @@ pub(super) fn selection(
     Ok(Selection::of(names, filter)?)
 }
 
-/// The most entries that one request changes.
-const MOST: usize = 2_000;
-
 /// Returns the ids of the entries that a body means: not more than one request changes, as many as were expected, and only
 /// those that the caller may know.
 pub(super) async fn chosen(
@@ -144,21 +143,22 @@ pub(super) async fn chosen(
 ) -> Result<Vec<ShelfId>, Problem> {
     let store = call.store();
     let too_large = |entries: usize| {
-        let detail = format!("The selection has {entries} entries, and one request changes at most {MOST}.");
+        let detail = format!("The selection has {entries} entries, and one request changes at most {MOST_CHANGED}.");
         Problem::new(Code::SelectionTooLarge, detail)
             .remedy("Narrow the selection, for example by tenant, group or time. Nothing was changed.")
     };
-    if let Some(named) = ids.filter(|ids| ids.len() > MOST) {
+    if let Some(named) = ids.filter(|ids| ids.len() > MOST_CHANGED) {
         return Err(too_large(named.len()));
     }
     let selection = selection(call, ids, filter)?;
     call.reach().check(store, &selection).await?;
     let ids = selection.ids(store).await?;
-    if ids.len() > MOST {
+    if ids.len() > MOST_CHANGED {
         return Err(too_large(ids.len()));
     }
     if expected.is_some_and(|expected| usize::try_from(expected) != Ok(ids.len())) {
-        let detail = format!("The selection has {} entries now. Nothing was changed.", ids.len());
+        let entries = counted(ids.len(), "entry", "entries");
+        let detail = format!("The selection has {entries} now. Nothing was changed.");
         return Err(Problem::new(Code::ChangedMeanwhile, detail)
             .at("/expected_entries")
             .remedy("Read the list again."));

@@ -11,6 +11,7 @@ use super::route::{Access, Route, Scope};
 use super::visit::Visit;
 use crate::app::actor::Role;
 use crate::app::candidates::{self, Decided, Decisions, Found};
+use crate::app::plural::counted;
 
 pub(super) const ROUTES: &[Route] = &[
     Route {
@@ -100,7 +101,8 @@ async fn decide(visit: Visit) -> Result<Answer, Problem> {
             visit.go("/failures", &Notice::good(format!("{adopted} adopted: every case of the batch is in Testmo.")))
         );
     }
-    let text = format!("{adopted} adopted. {missing} missing cases are created by the next replay.");
+    let missing = counted(missing, "missing case is", "missing cases are");
+    let text = format!("{adopted} adopted. {missing} created by the next replay.");
     Ok(visit.go(&format!("/entries/{id}"), &Notice::good(text)))
 }
 

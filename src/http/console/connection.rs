@@ -62,7 +62,7 @@ async fn set(visit: Visit) -> Result<Answer, Problem> {
 
 /// Reads what the key of a form may see.
 pub(super) async fn offered(visit: &Visit) -> Result<Result<crate::app::connections::Choices, Wrong>, Problem> {
-    let tenant = link_tenant(visit)?;
+    let tenant = visit.tenant()?;
     let key = visit.form.text("api_key").map(crate::app::connections::set::clean_key);
     let target = (visit.form.text("base_url"), project(&visit.form));
     let wrong = |field, sentence: String, remedy: &str| {
@@ -85,17 +85,9 @@ pub(super) async fn offered(visit: &Visit) -> Result<Result<crate::app::connecti
     }
 }
 
-/// Returns the tenant that the path names, or whose link it has.
-pub(super) fn link_tenant(visit: &Visit) -> Result<crate::app::TenantId, Problem> {
-    match visit.path.contains_key("tenant") {
-        true => visit.tenant(),
-        false => visit.reach()?.own().cloned().ok_or_else(Problem::defect),
-    }
-}
-
 /// Verifies and stores what a form has, unless a field of it is refused.
 pub(super) async fn save(visit: &Visit) -> Result<Result<Saved, Wrong>, Problem> {
-    let (tenant, context) = (link_tenant(visit)?, visit.context());
+    let (tenant, context) = (visit.tenant()?, visit.context());
     let (input, key) = match input(&visit.form, tenant, None) {
         Ok(read) => read,
         Err(wrong) => return Ok(Err(wrong)),

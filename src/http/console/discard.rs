@@ -11,6 +11,7 @@ use super::selection::{as_seen, chosen, pairs, selection};
 use super::visit::Visit;
 use crate::app::discard;
 use crate::app::plan::Plan;
+use crate::app::plural::counted;
 
 /// How many entries of a plan are shown.
 const SAMPLES: usize = 20;
@@ -110,7 +111,8 @@ async fn carry_out(visit: Visit) -> Result<Answer, Problem> {
     let (done, changed, skipped) = (outcome.done.len(), outcome.changed.len(), outcome.skipped.len());
     let mut text = format!("{done} discarded. What was discarded can be restored here.");
     if changed > 0 {
-        text += &format!(" {changed} were changed by somebody else meanwhile and left alone.");
+        let changed = counted(changed, "was", "were");
+        text += &format!(" {changed} changed by somebody else meanwhile and left alone.");
     }
     if skipped > 0 {
         text += &format!(" {skipped} could not be discarded: {}.", outcome.skipped[0].why);

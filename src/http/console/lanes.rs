@@ -12,13 +12,12 @@ use super::route::{Access, Route};
 use super::steps::in_path;
 use super::visit::Visit;
 use crate::app::actor::Role;
-use crate::app::lanes::{Closure, LaneOrder, LaneSelector, Ordered, order, overrides};
+use crate::app::lanes::{Closure, LaneOrder, LaneSelector, MOST_REQUESTS, Ordered, order, overrides};
+use crate::app::plural::counted;
 use crate::app::time::relative;
 use crate::app::view::sent_when;
 use crate::app::waits;
 
-/// The largest limit.
-const MOST_REQUESTS: u32 = 10_000;
 /// How many groups of what waits are shown.
 const MOST_GROUPS: usize = 50;
 
@@ -144,15 +143,18 @@ fn said(ordered: &Ordered, what: LaneOrder, now: i64) -> Notice {
     let mut text = match what {
         LaneOrder::Pause => format!("{lane} is paused: nothing is sent, and nothing is lost."),
         LaneOrder::Resume { .. } => format!("{lane} is resumed."),
-        LaneOrder::Limit(Some(most)) => format!("At most {most} requests are sent at once over {lane}."),
+        LaneOrder::Limit(Some(most)) => {
+            let most = counted(usize::try_from(most).unwrap_or(usize::MAX), "request is", "requests are");
+            format!("At most {most} sent at once over {lane}.")
+        }
         LaneOrder::Limit(None) => format!("{lane} has no limit any more."),
     };
     if ordered.opened {
         text += " The pause that Testmo had asked for is ended, too.";
     }
     if let Some(waiting) = ordered.waiting.filter(|waiting| waiting.batches > 0) {
-        let more = if waiting.is_more { "+" } else { "" };
-        text += &format!(" {}{more} batches wait to be sent automatically.", waiting.batches);
+        let many = if waiting.is_more { "or more batches wait" } else { "batches wait" };
+        text += &format!(" {} to be sent automatically.", counted(waiting.batches, "batch waits", many));
     }
     let why = |closure: &Closure| match closure {
         Closure::RateLimited(account, until) => {

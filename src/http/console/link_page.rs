@@ -11,13 +11,10 @@ use super::frame::Frame;
 use super::moment::Moment;
 use super::notice::Notice;
 use super::route::{Access, Route};
-use super::tenant::connected;
+use super::tenant::{connected, found, stored};
 use super::visit::Visit;
-use crate::app::TenantId;
 use crate::app::connections::verify::verify;
-use crate::app::connections::{
-    ConnectionError, ConnectionRow, Verification, connection, days_until_expiry, status, waiting,
-};
+use crate::app::connections::{ConnectionRow, days_until_expiry, status, waiting};
 use crate::app::shelf::{self, GroupFilter};
 use crate::app::time::day_of;
 use crate::app::view::StatusView;
@@ -81,22 +78,13 @@ struct Failed {
     is_retried: bool,
 }
 
-async fn row_of(visit: &Visit) -> Result<(TenantId, Option<ConnectionRow>), Problem> {
-    let tenant = visit.reach()?.own().cloned().ok_or_else(Problem::defect)?;
-    match connection(visit.store(), &tenant).await {
-        Ok(row) => Ok((tenant, Some(row))),
-        Err(ConnectionError::NoConnection { .. }) => Ok((tenant, None)),
-        Err(error) => Err(error.into()),
-    }
-}
-
 async fn page(
     visit: &Visit,
     form: Option<ConnectionForm>,
     notice: Option<Notice>,
     code: u16,
 ) -> Result<Answer, Problem> {
-    let (store, (tenant, row)) = (visit.store(), row_of(visit).await?);
+    let (store, (tenant, row)) = (visit.store(), stored(visit).await?);
     let waits = waiting(store, &tenant).await?;
     let view = match &row {
         Some(row) => StatusView::of(row, &status(store, row).await?, waits, visit.now),
@@ -153,7 +141,7 @@ async fn show(visit: Visit) -> Result<Answer, Problem> {
 }
 
 async fn set(visit: Visit) -> Result<Answer, Problem> {
-    let (_, row) = row_of(&visit).await?;
+    let (_, row) = stored(&visit).await?;
     let form = ConnectionForm::of(row.as_ref()).entered(&visit.form);
     if visit.form.raw("then") == "choose" {
         return match offered(&visit).await? {
@@ -174,17 +162,8 @@ async fn set(visit: Visit) -> Result<Answer, Problem> {
 }
 
 async fn verify_one(visit: Visit) -> Result<Answer, Problem> {
-    let (tenant, _) = row_of(&visit).await?;
-    let context = visit.context();
+    let (tenant, context) = (visit.tenant()?, visit.context());
     let verified = verify(context, visit.actor()?, &context.client()?, &tenant).await?;
-    let notice = match verified.map(|verified| verified.finding) {
-        Some(finding @ Verification::Works { .. }) => {
-            Notice::good(format!("The connection works: {}.", connected(&finding).unwrap_or_default()))
-        }
-        Some(Verification::Fails { reason, detail }) => {
-            Notice::bad(format!("The connection does not work. {} {detail}", reason.cause()))
-        }
-        None => Notice::mixed("No connection has been entered yet."),
-    };
+    let notice = verified.as_ref().map_or_else(|| Notice::mixed("No connection has been entered yet."), found);
     page(&visit, None, Some(notice), 200).await
 }

@@ -13,12 +13,10 @@ use super::route::{Route, Scope};
 use super::steps::batch_address;
 use super::visit::Visit;
 use crate::app::replays::{
-    self, Forecast, ItemFilter, ItemOutcome, PartProgress, ReplayAction, ReplayDetails, ReplayId, ReplayItem,
-    ReplayState,
+    self, Forecast, ItemFilter, ItemOutcome, LONGEST_REASON, PartProgress, ReplayAction, ReplayDetails, ReplayId,
+    ReplayItem, ReplayState,
 };
 
-/// The longest reason, in characters.
-const LONGEST_REASON: usize = 500;
 /// How many parts are shown.
 const MOST_PARTS: usize = 30;
 

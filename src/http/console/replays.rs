@@ -11,12 +11,10 @@ use super::place::{PAGE, next_page, number};
 use super::route::{Route, Scope};
 use super::selection::selection;
 use super::visit::Visit;
-use crate::app::replays::{self, PlanSummary, ReplayId, ReplayRequest, ReplayRow, ReplayState};
-
-/// The longest name of a replay, and the longest reason, in characters.
-const LONGEST: usize = 200;
-/// The most batches that a replay may start in a minute.
-const MOST_PER_MINUTE: u32 = 100_000;
+use crate::app::plural::counted;
+use crate::app::replays::{
+    self, LONGEST_NAME, LONGEST_REASON, MOST_PER_MINUTE, PlanSummary, ReplayId, ReplayRequest, ReplayRow, ReplayState,
+};
 
 pub(super) const ROUTES: &[Route] = &[
     Route {
@@ -108,9 +106,9 @@ async fn list(visit: Visit) -> Result<Answer, Problem> {
 async fn plan(visit: Visit) -> Result<Answer, Problem> {
     let form = &visit.form;
     let selection = selection(&visit, form)?;
-    for name in ["name", "because"] {
-        if form.raw(name).chars().count() > LONGEST {
-            let why = format!("Write at most {LONGEST} characters.");
+    for (name, longest) in [("name", LONGEST_NAME), ("because", LONGEST_REASON)] {
+        if form.raw(name).chars().count() > longest {
+            let why = format!("Write at most {longest} characters.");
             return Err(Problem::parameter(Code::InvalidParameter, name, why));
         }
     }
@@ -133,7 +131,8 @@ async fn plan(visit: Visit) -> Result<Answer, Problem> {
     let batches = details.summary.as_ref().map_or(0, |summary| summary.batches);
     let notice = match seen {
         Some(seen) if seen != batches => Notice::mixed(format!(
-            "Planned, and nothing was sent yet. The selection has {batches} batches now; the button said {seen}."
+            "Planned, and nothing was sent yet. The selection has {} now; the button said {seen}.",
+            counted(usize::try_from(batches).unwrap_or(usize::MAX), "batch", "batches")
         )),
         Some(_) | None => Notice::good("Planned, and nothing was sent yet. Start it when the plan is as you expect."),
     };

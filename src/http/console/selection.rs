@@ -1,14 +1,14 @@
 //! Reads which entries of the shelf are meant: in the query of a list, and in the form of a change.
 
 use super::super::admin::problem::{Code, Problem};
+use super::super::admin::shared::MOST_CHANGED;
 use super::fields::Fields;
 use super::visit::Visit;
+use crate::app::plural::counted;
 use crate::app::shelf::{EntryName, Selection, ShelfFilter, ShelfId, TimeBound};
 
 /// The names of the filters in queries and forms.
 pub(super) const FILTERS: [&str; 7] = ["tenant", "reason", "state", "group", "since", "until", "message_id"];
-/// The most entries that one request changes.
-const MOST: usize = 2_000;
 
 /// Reads the filters, limited to what the caller may know.
 pub(super) fn filter(visit: &Visit, fields: &Fields) -> Result<ShelfFilter, Problem> {
@@ -56,8 +56,9 @@ pub(super) async fn chosen(visit: &Visit, fields: &Fields) -> Result<Vec<ShelfId
     let selection = selection(visit, fields)?;
     visit.reach()?.check(store, &selection).await?;
     let ids = selection.ids(store).await?;
-    if ids.len() > MOST {
-        let detail = format!("The selection has {} entries, and one change is made to at most {MOST}.", ids.len());
+    if ids.len() > MOST_CHANGED {
+        let detail =
+            format!("The selection has {} entries, and one change is made to at most {MOST_CHANGED}.", ids.len());
         return Err(Problem::new(Code::SelectionTooLarge, detail)
             .remedy("Narrow the selection, for example by tenant, cause or time. Nothing was changed."));
     }
@@ -68,9 +69,24 @@ pub(super) async fn chosen(visit: &Visit, fields: &Fields) -> Result<Vec<ShelfId
 pub(super) fn as_seen(fields: &Fields, entries: usize) -> Result<(), Problem> {
     match fields.parsed::<usize>("expected")? {
         Some(expected) if expected != entries => {
-            let detail = format!("The selection has {entries} entries now, and you have seen {expected}.");
+            let entries = counted(entries, "entry", "entries");
+            let detail = format!("The selection has {entries} now, and you have seen {expected}.");
             Err(Problem::new(Code::ChangedMeanwhile, detail).remedy("Look at it again. Nothing was changed."))
         }
         Some(_) | None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_selection_that_has_changed_is_not_acted_on() {
+        let said = |entries| as_seen(&Fields::read(b"expected=2", &["expected"]).unwrap(), entries);
+        assert!(said(2).is_ok() && as_seen(&Fields::default(), 7).is_ok());
+        let changed = said(1).unwrap_err();
+        assert_eq!(changed.code, Code::ChangedMeanwhile);
+        assert_eq!(changed.detail(), "The selection has 1 entry now, and you have seen 2.");
     }
 }

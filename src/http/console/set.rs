@@ -12,12 +12,10 @@ use super::route::{Access, Route};
 use super::selection::{as_seen, chosen, pairs, selection};
 use super::visit::Visit;
 use crate::app::actor::Role;
-use crate::app::edit::{self, EditPlan, Setting};
+use crate::app::edit::{self, EditPlan, MOST_FIELDS, Setting};
 use crate::app::replays::{self, ReplayRequest};
 use crate::app::shelf::{EntryName, Selection};
 
-/// The most fields that are set at once.
-const MOST_FIELDS: usize = 50;
 /// How many entries that cannot be edited are named.
 const MOST_REFUSED: usize = 10;
 

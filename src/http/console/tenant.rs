@@ -17,7 +17,7 @@ use super::visit::Visit;
 use crate::app::TenantId;
 use crate::app::access::{self, LinkRow};
 use crate::app::audit::{self, AuditError, AuditFilter};
-use crate::app::connections::verify::verify;
+use crate::app::connections::verify::{Verified, verify};
 use crate::app::connections::{
     self, ConnectionError, ConnectionRow, Status, Verification, connection, known_names, names, status, waiting,
 };
@@ -99,7 +99,7 @@ async fn show(visit: Visit) -> Result<Answer, Problem> {
     Answer::page(200, &page(&visit, &tenant, row.as_ref(), form).await?)
 }
 
-/// Reads the connection of the tenant that the path names.
+/// Reads the connection of the tenant that the path names, or whose link it has.
 pub(super) async fn stored(visit: &Visit) -> Result<(TenantId, Option<ConnectionRow>), Problem> {
     let tenant = visit.tenant()?;
     match connection(visit.store(), &tenant).await {
@@ -210,7 +210,12 @@ async fn verify_one(visit: Visit) -> Result<Answer, Problem> {
     let (tenant, context) = (visit.tenant()?, visit.context());
     let verified = verify(context, visit.actor()?, &context.client()?, &tenant).await?;
     let verified = verified.ok_or_else(|| Problem::not_found("There is no connection any more."))?;
-    let notice = match (&verified.finding, verified.is_saved) {
+    Ok(visit.go(&format!("/tenants/{}", in_path(tenant.as_str())), &found(&verified)))
+}
+
+/// Says what a verification has found, if that is stored.
+pub(super) fn found(verified: &Verified) -> Notice {
+    match (&verified.finding, verified.is_saved) {
         (_, false) => {
             Notice::mixed("The connection was changed meanwhile, and this result was not saved. Verify it again.")
         }
@@ -220,6 +225,5 @@ async fn verify_one(visit: Visit) -> Result<Answer, Problem> {
         (Verification::Fails { reason, detail }, true) => {
             Notice::bad(format!("The connection does not work. {} {detail}", reason.cause()))
         }
-    };
-    Ok(visit.go(&format!("/tenants/{}", in_path(tenant.as_str())), &notice))
+    }
 }

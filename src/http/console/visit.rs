@@ -74,9 +74,12 @@ impl Visit {
         text.parse().map_err(Problem::not_found)
     }
 
-    /// Reads the tenant in the path.
+    /// Returns the tenant that the path names, or whose link it has.
     pub(super) fn tenant(&self) -> Result<TenantId, Problem> {
-        self.path("tenant")
+        match self.path.contains_key("tenant") {
+            true => self.path("tenant"),
+            false => self.reach()?.own().cloned().ok_or_else(Problem::defect),
+        }
     }
 
     /// Reads the batch in the path.

@@ -102,7 +102,8 @@ async fn a_cause_has_a_note_and_a_lane_is_paused_with_a_reason() {
     browser.get("/lanes").is(200).says("paused");
     browser.submit("/lanes/resume", &[("lane", "acme")]).is(200).says("acme is resumed");
     browser.post("/lanes/pause", &[("lane", "nobody")]).is(404);
-    browser.submit("/lanes/limit", &[("lane", "acme"), ("requests", "2")]).is(200).says("At most 2 requests");
+    browser.submit("/lanes/limit", &[("lane", "acme"), ("requests", "2")]).is(200).says("At most 2 requests are sent");
+    browser.submit("/lanes/limit", &[("lane", "acme"), ("requests", "1")]).is(200).says("At most 1 request is sent");
     let mut viewer = Browser::logged_in(&api, "viewer", Role::Viewer, None).await;
     viewer.get(&cause).is(200).says("disabled").says("needs the role operator, and you have viewer");
     api.end().await.end_leaving(&[LeftOver::ShelfRows]).await;
@@ -119,7 +120,10 @@ async fn a_cause_is_replayed_from_the_start_page_in_three_steps_and_watched_to_i
     let mut browser = Browser::logged_in(&api, "anna", Role::Operator, None).await;
     let start = browser.get("/").is(200).says("Replay 12");
     let (group, expected) = (start.field("group"), start.field("expected"));
-    let plan = browser.submit("/replays", &[("group", &group), ("expected", &expected)]).is(200);
+    let long = "x".repeat(501);
+    browser.post("/replays", &[("group", &group), ("because", &long)]).is(400);
+    let form = [("group", group.as_str()), ("expected", &expected), ("because", &long[1..])];
+    let plan = browser.submit("/replays", &form).is(200);
     let plan = plan.says("nothing was sent yet").says("Start: replay 12 batches");
     let at = plan.path.clone();
     browser.submit(&format!("{at}/start"), &[("because", "their Testmo works again")]).is(200);
