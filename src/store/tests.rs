@@ -51,4 +51,5 @@ mod growth;
 mod held_files;
 mod lists;
 mod search;
+mod statements;
 mod unwritable;

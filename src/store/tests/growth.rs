@@ -1,6 +1,7 @@
 //! What costs the same however much is stored: starts, polls, lists and steps of pruning read by an index. And whether
 //! the store can be written is proven.
 
+use super::statements::{plan_of, reads_by};
 use super::stores::SqlStore;
 use super::*;
 use crate::batch::BatchId;
@@ -37,27 +38,6 @@ impl SqlStore {
         let row = ConnectionRow { epoch, ..row.clone() };
         assert_eq!(self.store.set_connection(&row).await.unwrap(), WriteOutcome::Done);
     }
-}
-
-/// Writes a statement with its parameters in it, as `EXPLAIN` takes it.
-pub(super) fn with_values(sql: &str, parameters: &[Bound]) -> String {
-    let numbered = parameters.iter().enumerate().rev();
-    numbered.fold(sql.to_owned(), |sql, (index, parameter)| {
-        let value = match parameter {
-            Bound::Int(number) => number.to_string(),
-            Bound::Text(text) => format!("'{text}'"),
-            Bound::MaybeInt(_) | Bound::MaybeText(_) | Bound::Blob(_) => unreachable!("no such parameter is used here"),
-        };
-        sql.replace(&format!("${}", index + 1), &value)
-    })
-}
-
-/// Returns the plan of a statement, one step a line.
-pub(super) async fn plan_of(f: &SqlStore, sql: &str) -> String {
-    let (how, column) = if f.config.is_shared() { ("EXPLAIN", "QUERY PLAN") } else { ("EXPLAIN QUERY PLAN", "detail") };
-    let mut conn = f.store.reading().await.unwrap();
-    let rows = sql::fetch(&mut conn, format!("{how} {sql}"), vec![]).await.unwrap();
-    rows.iter().map(|row| row.text(column).unwrap() + "\n").collect()
 }
 
 /// The ends of tables on which the worker's statements work, so that a plan is worth a choice.
@@ -226,8 +206,7 @@ async fn starts_polls_and_lists_read_by_an_index(f: SqlStore) {
         statements.push((sql, parameters, index));
     }
     for (sql, parameters, index) in statements {
-        let plan = plan_of(&f, &with_values(&sql, &parameters)).await;
-        assert!(plan.contains(index), "{index} is not used by {sql}:\n{plan}");
+        let plan = reads_by(&f, (sql.clone(), parameters), index).await;
         for table in ["shelf", "batches", "outbox", "audit", "batch_history", "discarded"] {
             let whole = [format!("SCAN {table}\n"), format!("Seq Scan on {table}")];
             assert!(whole.iter().all(|whole| !plan.contains(whole)), "{table} is read whole by {sql}:\n{plan}");
@@ -238,7 +217,7 @@ async fn starts_polls_and_lists_read_by_an_index(f: SqlStore) {
 #[tokio::test]
 async fn counting_the_shelf_sorts_none_of_its_rows() {
     let f = sqlite().await;
-    let plan = plan_of(&f, COUNTS).await;
+    let plan = plan_of(&f, COUNTS, &[]).await;
     let (rows, groups) = plan.split_once("SCAN by_tenant").expect("a plan that groups twice");
     assert!(!rows.contains("TEMP B-TREE") && groups.contains("TEMP B-TREE"), "{plan}");
 }

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::growth::{fill, plan_of, with_values};
+use super::growth::fill;
+use super::statements::reads_by;
 use super::stores::SqlStore;
 use super::*;
 use crate::batch::cause::CauseId;
@@ -20,12 +21,6 @@ on_both! {
     an_entry_is_found_by_the_id_of_its_message,
     what_waits_is_counted_up_to_a_bound,
     what_is_held_is_found_for_many_tenants,
-}
-
-/// Asserts that a statement reads by an index.
-async fn reads_by(f: &SqlStore, (sql, parameters): (String, Vec<Bound>), index: &str) {
-    let plan = plan_of(f, &with_values(&sql, &parameters)).await;
-    assert!(plan.contains(index), "{index} is not used by {sql}:\n{plan}");
 }
 
 async fn conditions_are_answered_by_the_index_that_is_read(f: SqlStore) {
@@ -71,9 +66,8 @@ async fn conditions_are_answered_by_the_index_that_is_read(f: SqlStore) {
         (BatchFilter { tenant: acme.clone(), ..state(Some(BatchState::Delivered)) }, "batches_by_tenant_and_arrival"),
     ] {
         let (sql, parameters) = ledger::list_statement(&filter, None, 50);
-        let plan = plan_of(&f, &with_values(&sql, &parameters)).await;
+        let plan = reads_by(&f, (sql.clone(), parameters), index).await;
         assert!(!plan.contains("TEMP B-TREE FOR ORDER BY"), "{sql} sorts everything:\n{plan}");
-        reads_by(&f, (sql, parameters), index).await;
     }
     let action = Some(AuditAction::PauseLane);
     let anna = || Some("anna".to_owned());

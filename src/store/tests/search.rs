@@ -1,6 +1,7 @@
 //! Checks that every statement of the search reads by an index.
 
-use super::growth::{fill, plan_of, with_values};
+use super::growth::fill;
+use super::statements::plan_of;
 use super::stores::SqlStore;
 use super::*;
 use crate::batch::search::Reach;
@@ -26,7 +27,7 @@ async fn each_statement_of_the_search_reads_by_an_index(f: SqlStore) {
     ];
     let mut wasteful = String::new();
     for (sql, parameters, index) in statements::all(dialect, &queries) {
-        let plan = plan_of(&f, &with_values(&sql, &parameters)).await;
+        let plan = plan_of(&f, &sql, &parameters).await;
         let is_whole = ["search", "w", "shelf", "s", "batches", "b", "outbox", "o"]
             .iter()
             .any(|table| plan.contains(&format!("SCAN {table}\n")) || plan.contains(&format!("Seq Scan on {table}")));
