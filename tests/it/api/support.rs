@@ -135,6 +135,13 @@ pub(crate) fn ask(
 
 /// Sends the bytes of a request and returns the answer.
 pub(crate) fn exchange(address: SocketAddr, request: &str) -> Answer {
+    let (status, head, text) = exchange_text(address, request);
+    let body = serde_json::from_str(&text).unwrap_or_else(|_| json!(text));
+    Answer { status, head: head.to_ascii_lowercase(), body }
+}
+
+/// Sends the bytes of a request, and returns the status, the head and the text of the answer.
+pub(crate) fn exchange_text(address: SocketAddr, request: &str) -> (u16, String, String) {
     tokio::task::block_in_place(|| {
         let mut stream = TcpStream::connect(address).expect("a connection");
         stream.set_read_timeout(Some(LONGEST_ANSWER)).expect("a time limit");
@@ -142,10 +149,9 @@ pub(crate) fn exchange(address: SocketAddr, request: &str) -> Answer {
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).expect("an answer");
         let answer = String::from_utf8_lossy(&answer).into_owned();
-        let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+        let (head, text) = answer.split_once("\r\n\r\n").expect("a head");
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
-        let body = serde_json::from_str(body).unwrap_or_else(|_| json!(body));
-        Answer { status, head: head.to_ascii_lowercase(), body }
+        (status, head.to_owned(), text.to_owned())
     })
 }
 

@@ -1,16 +1,11 @@
 //! A browser without scripts: it keeps cookies, sends forms, and follows where it is sent.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::net::SocketAddr;
 
 use testmo_courier::app::actor::Role;
 
-use crate::api::support::Api;
-
-/// The longest wait for an answer.
-const LONGEST_ANSWER: Duration = Duration::from_secs(60);
+use crate::api::support::{Api, exchange_text};
 
 /// Somebody with cookies.
 #[derive(Clone, Debug)]
@@ -92,7 +87,8 @@ impl Browser {
             self.address,
             body.unwrap_or_default()
         );
-        let page = exchange(self.address, path, &request);
+        let (status, head, text) = exchange_text(self.address, &request);
+        let page = Page { path: path.to_owned(), status, head, text };
         for cookie in page.head.lines().filter_map(|line| line.strip_prefix("set-cookie: ")) {
             let (pair, rest) = cookie.split_once(';').expect("attributes");
             let (name, value) = pair.split_once('=').expect("a value");
@@ -105,21 +101,6 @@ impl Browser {
         }
         page
     }
-}
-
-/// Sends the bytes of a request and returns the answer.
-fn exchange(address: SocketAddr, path: &str, request: &str) -> Page {
-    tokio::task::block_in_place(|| {
-        let mut stream = TcpStream::connect(address).expect("a connection");
-        stream.set_read_timeout(Some(LONGEST_ANSWER)).expect("a time limit");
-        stream.write_all(request.as_bytes()).expect("a request that is read");
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).expect("an answer");
-        let answer = String::from_utf8_lossy(&answer).into_owned();
-        let (head, text) = answer.split_once("\r\n\r\n").expect("a head");
-        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
-        Page { path: path.to_owned(), status, head: head.to_owned(), text: text.to_owned() }
-    })
 }
 
 impl Page {
