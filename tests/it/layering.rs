@@ -36,6 +36,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "amqp",
             "batch",
             "clock",
+            "certificates",
             "config",
             "contract",
             "descriptors",

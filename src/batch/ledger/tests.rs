@@ -55,13 +55,14 @@ fn a_push_that_is_found_in_part_is_never_sent_again() {
 
 #[test]
 fn an_unknown_outcome_is_noted_once() {
-    let mut record = claimed(2);
+    let mut record = record(2);
+    record.claim(&[0], push(), &target());
     assert!(!record.is_noted_unclear(5));
     record.unclear(5);
     assert!(record.is_noted_unclear(5) && record.is_noted_unclear(9) && !record.is_noted_unclear(3));
     record.reconciled(&[], false);
-    record.claim(&[0], push(), &target());
-    assert!(!record.is_noted_unclear(9), "another push");
+    record.claim(&[1], push(), &target());
+    assert!(!record.is_noted_unclear(9), "of a case that was not sent before");
 }
 
 #[test]

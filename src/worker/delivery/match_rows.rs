@@ -266,3 +266,41 @@ fn tag_of(batch: &ActiveBatch) -> Option<String> {
 pub(super) fn span(ids: impl Iterator<Item = u64>) -> Option<(u64, u64)> {
     ids.fold(None, |span, id| Some(span.map_or((id, id), |(low, high): (u64, u64)| (low.min(id), high.max(id)))))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::ledger::{OpenPush, Target};
+    use crate::worker::model::batch_of;
+
+    const ACCOUNT: &str = "https://acme.testmo.net";
+
+    #[test]
+    fn a_row_that_stands_for_a_case_and_has_the_name_of_a_lost_one_is_left_to_a_person() {
+        let (tag, since) = ("sqai-0123456789ab", 500);
+        for (batch_tag, name, created_at, is_asked) in [
+            (None, "case 2", since, true),
+            (None, "case 2", since - 1, false),
+            (None, "case 1", since, false),
+            (None, "another name", since, false),
+            (Some(tag), "case 2", 0, true),
+            (Some(tag), "case 1", since, false),
+        ] {
+            let mut batch = batch_of(2, |_| {});
+            let push = OpenPush { id: "p".into(), connection: "v1".into(), batch_tag: None, committed: false };
+            let target = Target { account: ACCOUNT.into(), project: 1, folder: 7 };
+            batch.record.claim(&[0], push.clone(), &target);
+            batch.record.created(&[(0, 10)]);
+            let second = OpenPush { batch_tag: batch_tag.map(str::to_owned), ..push };
+            batch.record.claim(&[1], second, &target);
+            batch.record.unclear(since);
+            let tags = batch_tag.map(str::to_owned).into_iter().collect();
+            let row = Row { id: 10, name: name.into(), folder: 7, tags, created_at };
+            let list = CaseList { rows: vec![row], since, descends: true, requests: 1 };
+            let mut held = HashSet::from([10]);
+            let found = found(&mut batch, &[1], ACCOUNT, &list, &mut held, IdOrder { disordered: false });
+            assert_eq!(matches!(found, Rows::Ask), is_asked, "{batch_tag:?} {name} {created_at}");
+            assert_eq!(batch.candidates.contains(&10), is_asked);
+        }
+    }
+}
