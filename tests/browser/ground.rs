@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 use testmo_courier::app::actor::Role;
 use testmo_courier::batch::Reason;
 use testmo_courier::store::shelf::{ShelfIdentity, Shelved};
+use testmo_courier::store::trend::Counts;
+use testmo_courier::store::{StoreHealth, TrendStore};
 
 use crate::api::support::Api;
 use crate::support::batches::{batch, tenant_id};
@@ -73,10 +75,24 @@ pub(crate) fn discard(ground: &Ground, subject: &str) {
     ground.post("/api/v1/shelf/discard", &json!({"ids": [subject], "reason": "published again by mistake"}));
 }
 
+/// Has workers have counted for some hours: less at night, and more that failed during an outage.
+pub(crate) async fn counted(stage: &Stage) {
+    for minutes in (0..3_000_u32).step_by(15) {
+        let hour = (minutes / 60) % 24;
+        let delivered = if hour < 10 { 12 + u64::from(hour % 3) * 4 } else { 3 };
+        let is_outage = (120..200).contains(&minutes);
+        let (failed, waiting) = if is_outage { (5, 40) } else { (0, 2) };
+        let counts = Counts { delivered: if is_outage { 1 } else { delivered }, failed, waiting };
+        let at = stage.store.now() - i64::from(minutes) * 60_000;
+        stage.store.add_to_trend(at, counts).await.expect("a store");
+    }
+}
+
 /// A console with something on every page: a delivered batch, causes, a case that somebody has renamed in Testmo, a discarded
 /// entry, a tenant whose key is refused, a paused lane and a planned replay.
 pub(crate) async fn filled() -> Ground {
     let mut stage = Stage::with_tenants(&["acme", "birch"]).await;
+    counted(&stage).await;
     exhausted(&stage, "acme", 3).await;
     refused(&stage, "acme", "b-refused").await;
     refused(&stage, "acme", "b-twice").await;

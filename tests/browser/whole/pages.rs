@@ -54,6 +54,8 @@ async fn addresses(ground: &Ground) -> Vec<String> {
         "/tenants/acme",
         "/tenants/birch",
         "/tenants/nobody",
+        "/tenants/acme/probe",
+        "/tenants/acme/remove",
         "/tenants/acme/mapping",
         "/tenants/acme/mapping?draft=yes",
         "/batches",

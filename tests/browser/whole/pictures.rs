@@ -11,7 +11,7 @@ use testmo_sim::world::AccountSpec;
 
 use crate::driver::Screen;
 use crate::flows::log_in;
-use crate::ground::{Ground, entry_of};
+use crate::ground::{Ground, counted, entry_of};
 use crate::person::{Hands, Person};
 use crate::support::batches::{batch, tenant_id};
 use crate::support::stage::{LeftOver, Stage};
@@ -74,6 +74,7 @@ async fn working_day() -> Ground {
     let vouchers = ["A voucher is used once", "A voucher that has expired is refused", "Two vouchers share a basket"];
     shelve(&stage, &generated("lindenshop", "vouchers-12", &vouchers), Reason::AllRefused, 25).await;
     shelve(&stage, &generated("harbour-bank", "transfers-3", &["Send money"]), Reason::ExistsAlready, 70).await;
+    counted(&stage).await;
     let ground = Ground::of(stage).await;
     let stage = &ground.api.stage;
     for n in 1..=12 {
@@ -111,6 +112,9 @@ async fn the_pictures_of_the_console_can_be_taken() {
     take(&person, START, "console-start.png").await;
     take(&person, START_DARK, "console-start-dark.png").await;
     take(&person, NARROW, "console-start-narrow.png").await;
+    person.browser.show_on(WIDE).await;
+    person.browser.value("document.getElementById('trend').scrollIntoView()").await;
+    take(&person, WIDE, "console-trend.png").await;
     person.open(&format!("/entries/{entry}")).await;
     take(&person, WIDE, "console-entry.png").await;
     take(&person, NARROW_DARK, "console-entry-narrow-dark.png").await;
