@@ -24,10 +24,12 @@ pub(super) fn finding(check: Check, host: &str, expires_at: i64, now: i64) -> Op
     };
     let remedy =
         "Renew the certificate where the connection ends: at the server, or at a proxy that inspects the traffic.";
-    let finding = match left {
-        ..=URGENT_MS => Finding::error(check, sentence, remedy),
-        ..=SOON_MS => Finding::warning(check, sentence, remedy),
-        _ => return None,
+    let finding = if left <= URGENT_MS {
+        Finding::error(check, sentence, remedy)
+    } else if left <= SOON_MS {
+        Finding::warning(check, sentence, remedy)
+    } else {
+        return None;
     };
     Some(finding.with(format!("openssl s_client -connect {host} </dev/null | openssl x509 -noout -enddate")))
 }
