@@ -1,8 +1,11 @@
 //! Reads the configuration: embedded defaults, then files, then the environment, and reports all mistakes together.
 
+mod address;
 mod admin;
+mod amqp;
 mod reader;
 mod renamed;
+mod secret;
 mod sections;
 #[cfg(test)]
 mod tests;
@@ -13,9 +16,11 @@ use std::path::{Path, PathBuf};
 
 use config::{Environment, File, FileFormat, Map, Value};
 
+pub use self::address::Written;
 pub use self::admin::Admin;
+pub use self::amqp::Amqp;
 pub use self::sections::{
-    Amqp, Config, Content, Events, Keys, Log, LogFormat, Observe, Requests, Retry, Shelf, Store, Testmo, Worker,
+    Config, Content, Events, Keys, Log, LogFormat, Observe, Requests, Retry, Shelf, Store, Testmo, Worker,
 };
 pub use self::url::{SecretUrl, redacted};
 
@@ -24,6 +29,14 @@ pub const DEFAULTS: &str = include_str!("../config/default.toml");
 
 /// The beginning of the names of variables that hold settings.
 const PREFIX: &str = "COURIER_";
+
+/// Variables without that beginning that hold settings, too, with the keys that they set.
+const WELL_KNOWN: [(&str, &str); 4] = [
+    ("AMQP_URL", "amqp.url"),
+    ("AMQP_URL_FILE", "amqp.url_file"),
+    ("DATABASE_URL", "store.url"),
+    ("DATABASE_URL_FILE", "store.url_file"),
+];
 
 /// The variable that orders a crash, which only test builds know; to others it is an unknown key.
 #[cfg(debug_assertions)]
@@ -42,7 +55,8 @@ pub struct ConfigError(pub Vec<String>);
 pub struct Sources {
     /// TOML files; later ones override earlier ones.
     pub files: Vec<PathBuf>,
-    /// Environment variables; only `COURIER_<SECTION>__<KEY>`, `AMQP_URL` and `DATABASE_URL` are read.
+    /// Environment variables; only `COURIER_<SECTION>__<KEY>`, `AMQP_URL`, `DATABASE_URL`, and these two with `_FILE` are
+    /// read.
     pub environment: HashMap<String, String>,
 }
 
@@ -126,7 +140,7 @@ fn merge(sources: &Sources) -> Result<HashMap<String, Value>, config::ConfigErro
     for file in &sources.files {
         builder = builder.add_source(File::from(file.as_path()).format(FileFormat::Toml));
     }
-    for (variable, key) in [("AMQP_URL", "amqp.url"), ("DATABASE_URL", "store.url")] {
+    for (variable, key) in WELL_KNOWN {
         if let Some(value) = sources.environment.get(variable) {
             let values: Map<String, String> = [(key.replace('.', "__"), value.clone())].into();
             builder = builder.add_source(Environment::default().separator("__").source(Some(values)));

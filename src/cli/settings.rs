@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use humantime_serde::re::humantime::format_duration;
 use serde_json::json;
-use testmo_courier::config::{Amqp, Config, LogFormat, Testmo, redacted};
+use testmo_courier::config::{Amqp, Config, LogFormat, Testmo, Written};
 
 const HEADING: &str = "\
 # The settings in force: every key with its value and meaning; passwords are not shown.
@@ -47,7 +47,7 @@ fn value(config: &Config, name: &str) -> Option<String> {
     let value = match (section, key) {
         ("amqp", key) => return amqp(&config.amqp, key),
         ("testmo", key) => return of_testmo(testmo, key),
-        ("store", "url") => text(&redacted(&store.url)),
+        ("store", key @ ("url" | "url_file" | "password" | "password_file")) => return address(&store.written, key),
         ("store", "max_connections") => number(store.max_connections),
         ("store", "retention") => time(store.retention),
         ("store", "audit_retention") => time(store.audit_retention),
@@ -81,9 +81,7 @@ fn value(config: &Config, name: &str) -> Option<String> {
         ("admin", "hosts") => json!(admin.hosts).to_string(),
         ("admin", "frame_ancestors") => json!(admin.frame_ancestors).to_string(),
         ("admin", "proxies") => json!(admin.proxies).to_string(),
-        ("admin", "proxy_secret_file") => text(
-            &admin.proxy_secret_file.as_deref().map(Path::display).map(|file| file.to_string()).unwrap_or_default(),
-        ),
+        ("admin", "proxy_secret_file") => file(admin.proxy_secret_file.as_deref()),
         ("admin", "proxy_user_header") => text(&admin.proxy_user_header),
         ("admin", "proxy_role") => text(&admin.proxy_role),
         ("admin", "proxy_role_header") => text(admin.proxy_role_header.as_deref().unwrap_or_default()),
@@ -96,7 +94,7 @@ fn value(config: &Config, name: &str) -> Option<String> {
 
 fn amqp(amqp: &Amqp, key: &str) -> Option<String> {
     let value = match key {
-        "url" => text(&amqp.redacted_url()),
+        "url" | "url_file" | "user" | "password" | "password_file" => return address(&amqp.written, key),
         "connection_name" => text(&amqp.connection_name),
         "declare_topology" => amqp.declare_topology.to_string(),
         "prefetch" => number(amqp.prefetch),
@@ -123,11 +121,24 @@ fn amqp(amqp: &Amqp, key: &str) -> Option<String> {
     Some(value)
 }
 
+fn address(written: &Written, key: &str) -> Option<String> {
+    let value = match key {
+        "url" => text(&written.url),
+        "url_file" => file(written.url_file.as_deref()),
+        "user" => text(&written.user),
+        "password" => text(if written.has_password { "***" } else { "" }),
+        "password_file" => file(written.password_file.as_deref()),
+        _ => return None,
+    };
+    Some(value)
+}
+
 fn of_testmo(testmo: &Testmo, key: &str) -> Option<String> {
     let value = match key {
         "allowed_hosts" => json!(testmo.allowed_hosts).to_string(),
         "allowed_insecure_origins" => json!(testmo.allowed_insecure_origins).to_string(),
-        "proxy" => text(&testmo.proxy.to_string()),
+        "proxy" => text(&testmo.proxy_file.as_ref().map_or_else(|| testmo.proxy.to_string(), |_| String::new())),
+        "proxy_file" => file(testmo.proxy_file.as_deref()),
         "connect_timeout" => time(testmo.connect_timeout),
         "request_timeout" => time(testmo.request_timeout),
         "reconcile_delay_answered" => time(testmo.reconcile_delay_answered),
@@ -139,6 +150,11 @@ fn of_testmo(testmo: &Testmo, key: &str) -> Option<String> {
         _ => return None,
     };
     Some(value)
+}
+
+/// Writes the name of a file, or an empty text if there is none.
+fn file(file: Option<&Path>) -> String {
+    text(&file.map(|file| file.display().to_string()).unwrap_or_default())
 }
 
 /// Writes a TOML string; a JSON string is one.
@@ -198,6 +214,45 @@ mod tests {
         let changed: Vec<&str> = shown.lines().filter(|line| !DEFAULTS.contains(*line)).skip(1).collect();
         insta::assert_snapshot!(changed.join("\n"));
         assert!(!shown.contains("hunter2"));
+    }
+
+    #[test]
+    fn secrets_from_files_and_keys_of_their_own_are_named_but_never_shown() {
+        let folder = tempfile::tempdir().unwrap();
+        let secret = |name: &str, text: &str| {
+            let file = folder.path().join(name);
+            std::fs::write(&file, text).unwrap();
+            std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+            file.display().to_string()
+        };
+        let (broker, store) = (secret("broker", "hunter2\n"), secret("store", "postgres://u:hunter2@db/d\n"));
+        let proxy = secret("proxy", "http://u:hunter2@proxy:3128\n");
+        let config = with(&[
+            ("COURIER_AMQP__USER", "courier"),
+            ("COURIER_AMQP__PASSWORD_FILE", &broker),
+            ("DATABASE_URL_FILE", &store),
+            ("COURIER_TESTMO__PROXY_FILE", &proxy),
+        ]);
+        let defaults = with(&[]);
+        let shown = annotated(DEFAULTS, &config, &defaults);
+        assert!(!shown.contains("hunter2"), "{shown}");
+        for line in [
+            "url = \"amqp://127.0.0.1:5672/%2f\"".to_owned(),
+            "user = \"courier\"".to_owned(),
+            format!("password_file = \"{broker}\""),
+            format!("url_file = \"{store}\""),
+            format!("proxy_file = \"{proxy}\""),
+        ] {
+            assert!(shown.lines().any(|shown| shown == line), "{line}: {shown}");
+        }
+        let file = folder.path().join("shown.toml");
+        std::fs::write(&file, &shown).unwrap();
+        let again = load(&Sources { files: vec![file], ..Sources::default() }).unwrap();
+        assert_eq!(again.amqp.url, config.amqp.url, "what names files is a whole configuration");
+        assert_eq!(again.store.url, "postgres://u:hunter2@db/d");
+        let config = with(&[("COURIER_AMQP__USER", "courier"), ("COURIER_AMQP__PASSWORD", "hunter2")]);
+        let shown = annotated(DEFAULTS, &config, &defaults);
+        assert!(!shown.contains("hunter2") && shown.contains("\npassword = \"***\""), "{shown}");
     }
 
     #[test]

@@ -114,6 +114,17 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// Returns whether a key has a value that is neither empty nor the default.
+    pub(super) fn is_set(&self, key: &str) -> bool {
+        let set = self.values.get(key).filter(|value| value.origin().is_some());
+        set.is_some_and(|value| value.clone().into_string().is_ok_and(|text| !text.is_empty()))
+    }
+
+    /// Reports a mistake that is no wrong value of one key.
+    pub(super) fn mistake(&mut self, mistake: String) {
+        self.problems.push(mistake);
+    }
+
     /// Reports a wrong value without showing it, because it may contain a password.
     pub(super) fn problem(&mut self, key: &str, expected: &str) {
         let place = self.values.get(key).map(origin).unwrap_or_default();

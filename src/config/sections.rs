@@ -4,9 +4,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::address::{Written, read_store_url};
 use super::admin::Admin;
+use super::amqp::Amqp;
 use super::reader::Reader;
-use super::url::{SecretUrl, file_of, is_server, read_store_url, redacted};
+use super::secret::Secret;
+use super::url::{SecretUrl, file_of, is_server, redacted};
 
 /// A checked configuration; `config/default.toml` documents every field.
 #[derive(Clone, Debug)]
@@ -33,39 +36,12 @@ pub struct Config {
     pub panic_at: Option<String>,
 }
 
-/// `[amqp]`
-#[derive(Clone)]
-#[expect(missing_docs, reason = "config/default.toml documents every key")]
-pub struct Amqp {
-    pub url: String,
-    pub connection_name: String,
-    pub declare_topology: bool,
-    pub prefetch: u16,
-    pub max_message_bytes: usize,
-    pub publish_channels: usize,
-    pub delivery_limit: u32,
-    pub connect_timeout: Duration,
-    pub rpc_timeout: Duration,
-    pub publish_timeout: Duration,
-    pub confirm_timeout: Duration,
-    pub close_timeout: Duration,
-    pub reconnect_backoff_min: Duration,
-    pub reconnect_backoff_max: Duration,
-    pub cases_exchange: String,
-    pub cases_queue: String,
-    pub cases_binding_key: String,
-    pub dead_letter_exchange: String,
-    pub dead_letter_queue: String,
-    pub unrouted_exchange: String,
-    pub unrouted_queue: String,
-    pub events_exchange: String,
-}
-
 /// `[store]`
 #[derive(Clone)]
 #[expect(missing_docs, reason = "config/default.toml documents every key")]
 pub struct Store {
     pub url: String,
+    pub written: Written,
     pub max_connections: u32,
     pub retention: Duration,
     pub audit_retention: Duration,
@@ -86,6 +62,7 @@ pub struct Testmo {
     pub allowed_hosts: Vec<String>,
     pub allowed_insecure_origins: Vec<String>,
     pub proxy: SecretUrl,
+    pub proxy_file: Option<PathBuf>,
     pub connect_timeout: Duration,
     pub request_timeout: Duration,
     pub reconcile_delay_answered: Duration,
@@ -199,14 +176,8 @@ const SOON: Duration = Duration::from_millis(1);
 
 pub(super) fn read(r: &mut Reader<'_>) -> Config {
     Config {
-        amqp: read_amqp(r),
-        store: Store {
-            url: read_store_url(r),
-            max_connections: r.whole("store.max_connections", 2..=200),
-            retention: r.time("store.retention", SECOND..=HOUR * 24 * 3_650),
-            audit_retention: r.time("store.audit_retention", SECOND..=HOUR * 24 * 36_500),
-            max_file_bytes: r.whole("store.max_file_bytes", 0..=1 << 46),
-        },
+        amqp: Amqp::read(r),
+        store: read_store(r),
         keys: Keys { master_key_file: PathBuf::from(r.text("keys.master_key_file")) },
         testmo: read_testmo(r),
         requests: Requests {
@@ -245,44 +216,26 @@ pub(super) fn read(r: &mut Reader<'_>) -> Config {
     }
 }
 
-fn read_amqp(r: &mut Reader<'_>) -> Amqp {
-    let url = r.text("amqp.url");
-    if !url::Url::parse(&url).is_ok_and(|url| matches!(url.scheme(), "amqp" | "amqps") && url.has_host()) {
-        r.problem("amqp.url", "an address such as amqp://user:password@host:5672/%2f");
-    }
-    let longest = SECOND..=SECOND * 600;
-    Amqp {
+fn read_store(r: &mut Reader<'_>) -> Store {
+    let (url, written) = read_store_url(r);
+    Store {
         url,
-        connection_name: r.name("amqp.connection_name"),
-        declare_topology: r.truth("amqp.declare_topology"),
-        prefetch: r.whole("amqp.prefetch", 1..=2_000),
-        max_message_bytes: r.whole("amqp.max_message_bytes", 1_000..=134_217_728),
-        publish_channels: r.whole("amqp.publish_channels", 1..=256),
-        delivery_limit: r.whole("amqp.delivery_limit", 1..=1_000_000),
-        connect_timeout: r.time("amqp.connect_timeout", longest.clone()),
-        rpc_timeout: r.time("amqp.rpc_timeout", longest.clone()),
-        publish_timeout: r.time("amqp.publish_timeout", longest.clone()),
-        confirm_timeout: r.time("amqp.confirm_timeout", longest.clone()),
-        close_timeout: r.time("amqp.close_timeout", longest),
-        reconnect_backoff_min: r.time("amqp.reconnect_backoff_min", SOON..=SECOND * 60),
-        reconnect_backoff_max: r.time("amqp.reconnect_backoff_max", SOON..=SECOND * 600),
-        cases_exchange: r.name("amqp.cases_exchange"),
-        cases_queue: r.name("amqp.cases_queue"),
-        cases_binding_key: r.name("amqp.cases_binding_key"),
-        dead_letter_exchange: r.name("amqp.dead_letter_exchange"),
-        dead_letter_queue: r.name("amqp.dead_letter_queue"),
-        unrouted_exchange: r.name("amqp.unrouted_exchange"),
-        unrouted_queue: r.name("amqp.unrouted_queue"),
-        events_exchange: r.name("amqp.events_exchange"),
+        written,
+        max_connections: r.whole("store.max_connections", 2..=200),
+        retention: r.time("store.retention", SECOND..=HOUR * 24 * 3_650),
+        audit_retention: r.time("store.audit_retention", SECOND..=HOUR * 24 * 36_500),
+        max_file_bytes: r.whole("store.max_file_bytes", 0..=1 << 46),
     }
 }
 
 fn read_testmo(r: &mut Reader<'_>) -> Testmo {
     let longest = SOON..=SECOND * 600;
+    let (proxy, proxy_file) = read_proxy(r);
     Testmo {
         allowed_hosts: r.list("testmo.allowed_hosts"),
         allowed_insecure_origins: r.list("testmo.allowed_insecure_origins"),
-        proxy: read_proxy(r),
+        proxy,
+        proxy_file,
         connect_timeout: r.time("testmo.connect_timeout", longest.clone()),
         request_timeout: r.time("testmo.request_timeout", longest.clone()),
         reconcile_delay_answered: r.time("testmo.reconcile_delay_answered", longest.clone()),
@@ -294,13 +247,14 @@ fn read_testmo(r: &mut Reader<'_>) -> Testmo {
     }
 }
 
-fn read_proxy(r: &mut Reader<'_>) -> SecretUrl {
-    let url = r.text("testmo.proxy");
+fn read_proxy(r: &mut Reader<'_>) -> (SecretUrl, Option<PathBuf>) {
+    let Secret { text, file, name } = Secret::read(r, "testmo.proxy");
+    let url = text.unwrap_or_default();
     let is_proxy = |url: &str| url::Url::parse(url).is_ok_and(|url| url.scheme() == "http" && url.has_host());
     if !url.is_empty() && !is_proxy(&url) {
-        r.problem("testmo.proxy", "empty, or an address such as http://user:password@proxy:3128");
+        r.problem(&name, "empty, or an address such as http://user:password@proxy:3128");
     }
-    SecretUrl::new(url)
+    (SecretUrl::new(url), file)
 }
 
 fn read_retry(r: &mut Reader<'_>) -> Retry {
@@ -377,19 +331,6 @@ impl Store {
     /// Returns the file of an SQLite store, as it is written in the URL.
     pub fn file(&self) -> Option<PathBuf> {
         file_of(&self.url).map(|(path, _)| PathBuf::from(path))
-    }
-}
-
-impl Amqp {
-    /// Returns the URL without its password.
-    pub fn redacted_url(&self) -> String {
-        redacted(&self.url)
-    }
-}
-
-impl std::fmt::Debug for Amqp {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Amqp({})", self.redacted_url())
     }
 }
 

@@ -1,0 +1,82 @@
+//! Defines the settings of the connection to RabbitMQ.
+
+use std::time::Duration;
+
+use super::address::{Written, read_amqp_url};
+use super::reader::Reader;
+use super::url::redacted;
+
+/// `[amqp]`
+#[derive(Clone)]
+#[expect(missing_docs, reason = "config/default.toml documents every key")]
+pub struct Amqp {
+    pub url: String,
+    pub written: Written,
+    pub connection_name: String,
+    pub declare_topology: bool,
+    pub prefetch: u16,
+    pub max_message_bytes: usize,
+    pub publish_channels: usize,
+    pub delivery_limit: u32,
+    pub connect_timeout: Duration,
+    pub rpc_timeout: Duration,
+    pub publish_timeout: Duration,
+    pub confirm_timeout: Duration,
+    pub close_timeout: Duration,
+    pub reconnect_backoff_min: Duration,
+    pub reconnect_backoff_max: Duration,
+    pub cases_exchange: String,
+    pub cases_queue: String,
+    pub cases_binding_key: String,
+    pub dead_letter_exchange: String,
+    pub dead_letter_queue: String,
+    pub unrouted_exchange: String,
+    pub unrouted_queue: String,
+    pub events_exchange: String,
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+const SOON: Duration = Duration::from_millis(1);
+
+impl Amqp {
+    pub(super) fn read(r: &mut Reader<'_>) -> Self {
+        let (url, written) = read_amqp_url(r);
+        let longest = SECOND..=SECOND * 600;
+        Self {
+            url,
+            written,
+            connection_name: r.name("amqp.connection_name"),
+            declare_topology: r.truth("amqp.declare_topology"),
+            prefetch: r.whole("amqp.prefetch", 1..=2_000),
+            max_message_bytes: r.whole("amqp.max_message_bytes", 1_000..=134_217_728),
+            publish_channels: r.whole("amqp.publish_channels", 1..=256),
+            delivery_limit: r.whole("amqp.delivery_limit", 1..=1_000_000),
+            connect_timeout: r.time("amqp.connect_timeout", longest.clone()),
+            rpc_timeout: r.time("amqp.rpc_timeout", longest.clone()),
+            publish_timeout: r.time("amqp.publish_timeout", longest.clone()),
+            confirm_timeout: r.time("amqp.confirm_timeout", longest.clone()),
+            close_timeout: r.time("amqp.close_timeout", longest),
+            reconnect_backoff_min: r.time("amqp.reconnect_backoff_min", SOON..=SECOND * 60),
+            reconnect_backoff_max: r.time("amqp.reconnect_backoff_max", SOON..=SECOND * 600),
+            cases_exchange: r.name("amqp.cases_exchange"),
+            cases_queue: r.name("amqp.cases_queue"),
+            cases_binding_key: r.name("amqp.cases_binding_key"),
+            dead_letter_exchange: r.name("amqp.dead_letter_exchange"),
+            dead_letter_queue: r.name("amqp.dead_letter_queue"),
+            unrouted_exchange: r.name("amqp.unrouted_exchange"),
+            unrouted_queue: r.name("amqp.unrouted_queue"),
+            events_exchange: r.name("amqp.events_exchange"),
+        }
+    }
+
+    /// Returns the URL without its password.
+    pub fn redacted_url(&self) -> String {
+        redacted(&self.url)
+    }
+}
+
+impl std::fmt::Debug for Amqp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Amqp({})", self.redacted_url())
+    }
+}
