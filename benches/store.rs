@@ -120,7 +120,7 @@ fn connection() -> ConnectionRow {
         tenant: "acme".parse().expect("a tenant"),
         version: "v1".into(),
         origin: "https://acme.testmo.net".into(),
-        key: SealedKey { nonce: vec![1], ciphertext: vec![2], bound_to: "x".into() },
+        key: SealedKey { nonce: vec![1], ciphertext: vec![2], bound_to: "x".into(), key_id: String::new() },
         expires_on: None,
         project: 1,
         folder: 2,

@@ -23,6 +23,25 @@ pub(crate) fn remedy_if_open(file: &Path) -> Option<String> {
     (mode & 0o027 != 0).then(|| format!("chmod {:o} {}", mode & 0o740, file.display()))
 }
 
+/// Opens a file to the same users as another one: gives it the owner, the group and the permissions of that one.
+///
+/// # Errors
+/// When this user may not, or one of the files is not there.
+#[cfg(unix)]
+pub(crate) fn open_like(model: &Path, file: &Path) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt, chown};
+    let (wanted, is) = (std::fs::metadata(model)?, std::fs::metadata(file)?);
+    if (wanted.uid(), wanted.gid()) != (is.uid(), is.gid()) {
+        chown(file, Some(wanted.uid()), Some(wanted.gid()))?;
+    }
+    std::fs::set_permissions(file, wanted.permissions())
+}
+
+#[cfg(not(unix))]
+pub(crate) fn open_like(model: &Path, file: &Path) -> io::Result<()> {
+    std::fs::set_permissions(file, std::fs::metadata(model)?.permissions())
+}
+
 #[cfg(unix)]
 fn mode(file: &Path) -> Option<u32> {
     use std::os::unix::fs::PermissionsExt;

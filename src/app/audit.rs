@@ -139,7 +139,8 @@ fn sent_batch(row: &AuditRow) -> Option<BatchKey> {
         | AuditAction::RevokeToken
         | AuditAction::CreateLink
         | AuditAction::RevokeLink
-        | AuditAction::RestoreStore => false,
+        | AuditAction::RestoreStore
+        | AuditAction::RotateMasterKey => false,
     };
     let tenant = TenantId::new(row.tenant.as_deref()?).ok()?;
     let batch = BatchId::new(row.batch.as_deref()?).ok()?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::store::{Store, StoreError, StoreHealth};
-use crate::tenants::{KeyError, Keyring, MASTER_KEY_FACT, Tenants};
+use crate::tenants::{KeyError, Tenants, open_keyring};
 use crate::testmo::{AddressPolicy, Client, NoClient};
 
 /// What use cases work with that need the tenants' API keys.
@@ -37,8 +37,7 @@ impl AppContext {
     /// When one of them cannot be used.
     pub async fn open(config: Config) -> Result<Self, OpenError> {
         let store = open_store(&config).await?;
-        let keyring = Keyring::load(&config.keys.master_key_file)?;
-        check_master_key(&config, &store, &keyring).await?;
+        let keyring = open_keyring::<OpenError>(&store, &config.keys.master_key_file).await?;
         let tenants = Tenants::new(Arc::new(store.clone()), keyring, AddressPolicy::new(&config.testmo));
         Ok(Self { config, store, tenants })
     }
@@ -68,17 +67,4 @@ pub async fn open_store(config: &Config) -> Result<Store, StoreError> {
 /// Returns the time on the store's clock, in milliseconds since 1970.
 pub fn store_now(store: &Store) -> i64 {
     store.now()
-}
-
-/// Checks that a master key is the one that a store's API keys are encrypted with; a store that knows of none takes any.
-///
-/// # Errors
-/// When it is another one, or the store does not answer.
-pub(super) async fn check_master_key(config: &Config, store: &Store, keyring: &Keyring) -> Result<(), OpenError> {
-    match store.fact(MASTER_KEY_FACT).await? {
-        Some(word) if word != keyring.check_word() => {
-            Err(KeyError::OtherMasterKey(config.keys.master_key_file.clone()).into())
-        }
-        Some(_) | None => Ok(()),
-    }
 }

@@ -88,7 +88,7 @@ pub(crate) fn connection() -> ConnectionRow {
         tenant: acme(),
         version: "v1".into(),
         origin: "https://acme.testmo.net".into(),
-        key: SealedKey { nonce: vec![1], ciphertext: vec![2], bound_to: "x".into() },
+        key: SealedKey { nonce: vec![1], ciphertext: vec![2], bound_to: "x".into(), key_id: String::new() },
         expires_on: None,
         project: 1,
         folder: 2,

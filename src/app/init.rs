@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::context::{OpenError, check_master_key};
+use super::context::OpenError;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::store::{Store, StoreError, StoreHealth, StoreLocation};
-use crate::tenants::{KeyError, Keyring, MASTER_KEY_FACT};
+use crate::tenants::{KeyError, Keyring, MASTER_KEY_FACT, require_key_of};
 
 /// How long an `init` waits for another one.
 const LONGEST_TURN: Duration = Duration::from_secs(20);
@@ -99,7 +99,7 @@ pub async fn initialise(config: &Config, new_store: bool) -> Result<Initialised,
     let keyring = if had_key { Keyring::load(&key_file)? } else { new_key(config, &store).await? };
     // If two machines begin at the same time, one of them finds here that its key is not the store's.
     store.keep_fact(MASTER_KEY_FACT, &keyring.check_word()).await?;
-    let checked = check_master_key(config, &store, &keyring).await;
+    let checked = require_key_of::<OpenError>(&store, &keyring, &key_file).await;
     if !had_key && matches!(checked, Err(OpenError::Key(KeyError::OtherMasterKey(_)))) {
         // Nothing is encrypted with it.
         std::fs::remove_file(&key_file).map_err(|source| KeyError::File { path: key_file, source })?;

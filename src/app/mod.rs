@@ -32,6 +32,7 @@ pub mod replays;
 mod request_time;
 pub mod restore;
 pub mod restore_entry;
+pub mod rotation;
 pub mod shelf;
 mod store_file;
 pub mod time;

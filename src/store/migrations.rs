@@ -21,7 +21,7 @@ pub struct TablesState {
 /// One migration: its version, what it does, and its script.
 type Step = (i64, &'static str, &'static str);
 
-const SQLITE: [Step; 36] = [
+const SQLITE: [Step; 37] = [
     (1, "tables", include_str!("migrations/sqlite/01_tables.sql")),
     (2, "pruning", include_str!("migrations/sqlite/02_pruning.sql")),
     (3, "account_throttle", include_str!("migrations/sqlite/03_account_throttle.sql")),
@@ -58,9 +58,10 @@ const SQLITE: [Step; 36] = [
     (39, "wide_pushes", include_str!("migrations/sqlite/39_wide_pushes.sql")),
     (40, "sessions", include_str!("migrations/sqlite/40_sessions.sql")),
     (41, "trend", include_str!("migrations/sqlite/41_trend.sql")),
+    (42, "master_key_rotation", include_str!("migrations/sqlite/42_master_key_rotation.sql")),
 ];
 
-const POSTGRES: [Step; 35] = [
+const POSTGRES: [Step; 36] = [
     (1, "tables", include_str!("migrations/postgres/01_tables.sql")),
     (2, "pruning", include_str!("migrations/postgres/02_pruning.sql")),
     (3, "account_throttle", include_str!("migrations/postgres/03_account_throttle.sql")),
@@ -96,6 +97,7 @@ const POSTGRES: [Step; 35] = [
     (39, "wide_pushes", include_str!("migrations/postgres/39_wide_pushes.sql")),
     (40, "sessions", include_str!("migrations/postgres/40_sessions.sql")),
     (41, "trend", include_str!("migrations/postgres/41_trend.sql")),
+    (42, "master_key_rotation", include_str!("migrations/postgres/42_master_key_rotation.sql")),
 ];
 
 fn steps(dialect: Dialect) -> &'static [Step] {

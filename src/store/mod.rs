@@ -32,6 +32,7 @@ mod prune;
 pub mod removal;
 pub mod replays;
 mod restores;
+pub mod rotation;
 pub mod search;
 pub mod shelf;
 mod sql;

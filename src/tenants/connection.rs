@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::keyring::{KeyError, Keyring};
+use super::keyring::Keyring;
+use super::master_key::KeyError;
 use super::verify::Examined;
 use crate::batch::message::similar::similar;
 use crate::batch::render::kinds::FieldKinds;
@@ -14,7 +15,7 @@ use crate::batch::render::mapping::Mapping;
 use crate::batch::{Reason, TenantId};
 use crate::guard::lock;
 use crate::store::audit::AuditEntry;
-use crate::store::connections::{ConnectionRow, Verification, WriteOutcome};
+use crate::store::connections::{ConnectionRow, SealedKey, Verification, WriteOutcome};
 use crate::store::{Storage, StoreError};
 use crate::testmo::{Access, AddressPolicy};
 
@@ -105,7 +106,10 @@ impl Tenants {
                 let meant = similar(tenant, &known).map(|meant| format!("Did you mean `{meant}`?"));
                 Resolution::NotReady { reason: Reason::UnknownTenant, detail: meant, version: None }
             }
-            Some(row) => self.resolution_of(row),
+            Some(row) => {
+                self.learn_key_of(&row).await?;
+                self.resolution_of(row)
+            }
         };
         let mut remembered = lock(&self.remembered);
         remembered.retain(|_, (at, _)| at.elapsed() < REMEMBERED);
@@ -178,6 +182,27 @@ impl Tenants {
         let key = self.keyring.open(&row.tenant, origin.as_str(), &row.key);
         let key = key.map_err(|error: KeyError| (Reason::Unverified, error.to_string()))?;
         Ok(Access { origin, key })
+    }
+
+    /// Learns the master key that replaces the former one, if a connection's API key is encrypted with one that is not known.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn learn_key_of(&self, row: &ConnectionRow) -> Result<(), StoreError> {
+        let keys = [Some(&row.key), row.successor.as_ref().map(|next| &next.key)];
+        let is_known = |key: &SealedKey| key.key_id.is_empty() || self.keyring.knows(&key.key_id);
+        if keys.into_iter().flatten().all(is_known) { Ok(()) } else { self.refresh_keys().await }
+    }
+
+    /// Learns the master key that replaces the former one, if one does, and encrypts with it from now on.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn refresh_keys(&self) -> Result<(), StoreError> {
+        if let Some(wrapped) = self.store.wrapped_master_key().await? {
+            self.keyring.learn(&wrapped);
+        }
+        Ok(())
     }
 
     /// Records the result of verifying a stored connection. If names in its mapping now mean something else, the

@@ -3,7 +3,7 @@
 use secrecy::{ExposeSecret, SecretString};
 
 use super::connection::Tenants;
-use super::keyring::KeyError;
+use super::master_key::KeyError;
 use crate::batch::render::kinds::FieldKinds;
 use crate::batch::render::mapping::Mapping;
 use crate::batch::render::mapping_spec::MappingSpec;

@@ -1,62 +1,65 @@
 //! Keeps API keys encrypted with the master key, each bound to the tenant and the origin it was entered for.
+//!
+//! While the master key is replaced, two are known: each API key says by an id with which one it is encrypted.
 
-use std::fs;
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
 
-use aes_gcm::aead::{Aead, AeadCore, KeyInit, OsRng, Payload};
-use aes_gcm::{Aes256Gcm, Nonce};
-use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
-use sha2::{Digest, Sha256};
 
-use crate::batch::{TenantId, hex};
-use crate::private_file;
+use super::master_key::{KeyError, MasterKey};
+use crate::batch::TenantId;
+use crate::guard::lock;
 use crate::store::connections::SealedKey;
+use crate::store::rotation::WrappedKey;
+use crate::store::{ConnectionStore, Store, StoreError};
 
-/// The name under which a store keeps a word that identifies the master key of its API keys.
-pub const MASTER_KEY_FACT: &str = "master_key";
+pub use crate::store::rotation::MASTER_KEY_FACT;
 
-/// The master key.
+/// The master keys that are known. Clones share them, so that what one learns is known to all.
 #[derive(Clone)]
 pub struct Keyring {
-    cipher: Aes256Gcm,
-    digest: [u8; 32],
-}
-
-/// The reason why a key cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum KeyError {
-    /// The file cannot be read or created.
-    #[error(
-        "the master key file {path} cannot be used ({source}): restore the file that `testmo-courier init` created, or \
-         check keys.master_key_file"
-    )]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// The cause.
-        source: std::io::Error,
-    },
-    /// The file holds something else.
-    #[error(
-        "{0} does not hold a master key (64 hexadecimal digits): restore the file that `testmo-courier init` created"
-    )]
-    NotAKey(PathBuf),
-    /// The store's keys were encrypted with another master key.
-    #[error("the master key in {0} is not the one that encrypts the store's API keys: restore that master key file")]
-    OtherMasterKey(PathBuf),
-    /// The key was entered for another tenant or origin.
-    #[error("the API key was entered for another base URL: enter the API key again for this one")]
-    BoundElsewhere,
-    /// The ciphertext was changed.
-    #[error("the stored API key cannot be decrypted: enter the API key again")]
-    Broken,
+    /// The first one encrypts.
+    keys: Arc<Mutex<Vec<MasterKey>>>,
 }
 
 impl std::fmt::Debug for Keyring {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Keyring")
+    }
+}
+
+impl From<MasterKey> for Keyring {
+    fn from(key: MasterKey) -> Self {
+        Self { keys: Arc::new(Mutex::new(vec![key])) }
+    }
+}
+
+/// Reads the master key of a store from a file, and learns the one that replaces it.
+///
+/// # Errors
+/// When the file holds another key than the store's, or one of them cannot be used.
+pub async fn open_keyring<E: From<StoreError> + From<KeyError>>(store: &Store, file: &Path) -> Result<Keyring, E> {
+    let keyring = Keyring::load(file)?;
+    require_key_of::<E>(store, &keyring, file).await.map(|()| keyring)
+}
+
+/// Checks that a keyring has the master key with which a store's API keys are encrypted, once it has learned the one that
+/// replaces it; a store that knows of none takes any.
+///
+/// # Errors
+/// When it lacks the key, or the store does not answer.
+pub async fn require_key_of<E: From<StoreError> + From<KeyError>>(
+    store: &Store,
+    keyring: &Keyring,
+    file: &Path,
+) -> Result<(), E> {
+    if let Some(wrapped) = store.wrapped_master_key().await? {
+        keyring.learn(&wrapped);
+    }
+    match store.fact(MASTER_KEY_FACT).await? {
+        Some(id) if !keyring.knows(&id) => Err(KeyError::OtherMasterKey(file.into()).into()),
+        Some(_) | None => Ok(()),
     }
 }
 
@@ -66,12 +69,7 @@ impl Keyring {
     /// # Errors
     /// When the file exists already, or cannot be written.
     pub fn create(path: &Path) -> Result<Self, KeyError> {
-        let failed = |source| KeyError::File { path: path.into(), source };
-        let key = Zeroizing::new(<[u8; 32]>::from(Aes256Gcm::generate_key(OsRng)));
-        let mut file = private_file::create(path).map_err(failed)?;
-        let text = Zeroizing::new(format!("{}\n", hex(key.as_slice())));
-        file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
-        Ok(Self::of(&key))
+        Ok(MasterKey::create(path)?.into())
     }
 
     /// Reads the master key.
@@ -79,28 +77,38 @@ impl Keyring {
     /// # Errors
     /// When the file cannot be read, or does not hold a master key.
     pub fn load(path: &Path) -> Result<Self, KeyError> {
-        let text = fs::read_to_string(path).map_err(|source| KeyError::File { path: path.into(), source })?;
-        let text = Zeroizing::new(text);
-        let key = from_hex(text.trim()).ok_or_else(|| KeyError::NotAKey(path.into()))?;
-        Ok(Self::of(&key))
+        Ok(MasterKey::load(path)?.into())
     }
 
-    fn of(key: &Zeroizing<[u8; 32]>) -> Self {
-        let mut hash = Sha256::new_with_prefix(b"testmo-courier digests\0");
-        hash.update(key.as_slice());
-        Self { cipher: Aes256Gcm::new(key.as_slice().into()), digest: hash.finalize().into() }
-    }
-
-    /// Returns a word by which a store recognizes the master key; it reveals nothing of the key.
+    /// Returns the word by which a store recognizes the master key that encrypts; it reveals nothing of the key.
     pub fn check_word(&self) -> String {
-        self.keyed_digest(b"check")[..16].to_owned()
+        self.of_first(|key| key.id().to_owned())
+    }
+
+    /// Returns whether the master key with an id is known.
+    pub fn knows(&self, id: &str) -> bool {
+        lock(&self.keys).iter().any(|key| key.id() == id)
+    }
+
+    /// Returns the master key with an id.
+    pub fn key(&self, id: &str) -> Option<MasterKey> {
+        lock(&self.keys).iter().find(|key| key.id() == id).cloned()
+    }
+
+    /// Learns a master key that is encrypted with one that is known, and encrypts with it from now on.
+    pub fn learn(&self, wrapped: &WrappedKey) {
+        let mut keys = lock(&self.keys);
+        let at = keys.iter().position(|key| key.id() == wrapped.to);
+        let known = at.map(|at| keys.remove(at));
+        let unwrapped = || keys.iter().find_map(|key| key.unwrapped(&wrapped.key, &wrapped.to));
+        if let Some(next) = known.or_else(unwrapped) {
+            keys.insert(0, next);
+        }
     }
 
     /// Returns a hash that only holders of the master key can compute, as 64 hexadecimal digits.
     pub fn keyed_digest(&self, of: &[u8]) -> String {
-        let mut hash = Sha256::new_with_prefix(self.digest);
-        hash.update(of);
-        hex(&hash.finalize())
+        self.of_first(|key| key.digest_of(of))
     }
 
     /// Encrypts an API key for a tenant and an origin.
@@ -108,11 +116,16 @@ impl Keyring {
     /// # Errors
     /// Never in practice: the cipher refuses only texts of many gigabytes.
     pub fn seal(&self, tenant: &TenantId, origin: &str, key: &SecretString) -> Result<SealedKey, KeyError> {
-        let nonce = Aes256Gcm::generate_nonce(&mut OsRng);
-        let bound_to = binding(tenant, origin);
-        let payload = Payload { msg: key.expose_secret().as_bytes(), aad: bound_to.as_bytes() };
-        let ciphertext = self.cipher.encrypt(&nonce, payload).map_err(|_| KeyError::Broken)?;
-        Ok(SealedKey { nonce: nonce.to_vec(), ciphertext, bound_to })
+        let text = key.expose_secret().as_bytes();
+        self.of_first(|master| master.seal(text, binding(tenant, origin)))
+    }
+
+    /// Encrypts a stored API key again, with another master key.
+    ///
+    /// # Errors
+    /// When it cannot be decrypted.
+    pub fn reseal(&self, sealed: &SealedKey, with: &MasterKey) -> Result<SealedKey, KeyError> {
+        self.with_each(sealed, |key| with.seal(&key.open(sealed)?, sealed.bound_to.clone()))
     }
 
     /// Decrypts an API key for the tenant and origin that it was entered for.
@@ -120,18 +133,31 @@ impl Keyring {
     /// # Errors
     /// When it was entered for others, or does not decrypt.
     pub fn open(&self, tenant: &TenantId, origin: &str, sealed: &SealedKey) -> Result<SecretString, KeyError> {
-        let bound_to = binding(tenant, origin);
-        if sealed.bound_to != bound_to {
+        if sealed.bound_to != binding(tenant, origin) {
             return Err(KeyError::BoundElsewhere);
         }
-        if sealed.nonce.len() != 12 {
-            return Err(KeyError::Broken);
-        }
-        let payload = Payload { msg: &sealed.ciphertext, aad: bound_to.as_bytes() };
-        let nonce = Nonce::from_slice(&sealed.nonce);
-        let text = Zeroizing::new(self.cipher.decrypt(nonce, payload).map_err(|_| KeyError::Broken)?);
+        let text = self.with_each(sealed, |key| key.open(sealed))?;
         let text = std::str::from_utf8(&text).map_err(|_| KeyError::Broken)?;
         Ok(SecretString::from(text))
+    }
+
+    /// Returns what is made with the master key that a sealed key names, or with another one: an earlier build changes keys
+    /// without their ids.
+    fn with_each<T>(
+        &self,
+        sealed: &SealedKey,
+        make: impl Fn(&MasterKey) -> Result<T, KeyError>,
+    ) -> Result<T, KeyError> {
+        let keys = lock(&self.keys).clone();
+        let (named, others): (Vec<_>, Vec<_>) = keys.iter().partition(|key| key.id() == sealed.key_id);
+        let is_unknown = named.is_empty() && !sealed.key_id.is_empty();
+        let made = named.into_iter().chain(others).find_map(|key| make(key).ok());
+        made.ok_or(if is_unknown { KeyError::UnknownMasterKey } else { KeyError::Broken })
+    }
+
+    /// Uses the master key that encrypts.
+    fn of_first<T>(&self, of: impl FnOnce(&MasterKey) -> T) -> T {
+        of(&lock(&self.keys)[0])
     }
 }
 
@@ -139,57 +165,50 @@ fn binding(tenant: &TenantId, origin: &str) -> String {
     format!("{tenant}\n{origin}")
 }
 
-fn from_hex(text: &str) -> Option<Zeroizing<[u8; 32]>> {
-    let digits = text.as_bytes();
-    let mut key = Zeroizing::new([0; 32]);
-    if digits.len() != 64 {
-        return None;
-    }
-    for (byte, pair) in key.iter_mut().zip(digits.chunks(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-    }
-    Some(key)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn tenant() -> TenantId {
+        "acme".parse().unwrap()
+    }
 
     #[test]
     fn a_key_is_decrypted_only_for_the_tenant_and_origin_it_was_entered_for() {
         let dir = tempfile::tempdir().unwrap();
         let ring = Keyring::create(&dir.path().join("k")).unwrap();
-        let tenant: TenantId = "acme".parse().unwrap();
-        let sealed = ring.seal(&tenant, "https://a.testmo.net", &SecretString::from("s3cret")).unwrap();
-        assert_eq!(ring.open(&tenant, "https://a.testmo.net", &sealed).unwrap().expose_secret(), "s3cret");
-        assert!(ring.open(&tenant, "https://b.testmo.net", &sealed).is_err());
+        let sealed = ring.seal(&tenant(), "https://a.testmo.net", &SecretString::from("s3cret")).unwrap();
+        assert_eq!(ring.open(&tenant(), "https://a.testmo.net", &sealed).unwrap().expose_secret(), "s3cret");
+        assert!(ring.open(&tenant(), "https://b.testmo.net", &sealed).is_err());
         assert!(ring.open(&"other".parse().unwrap(), "https://a.testmo.net", &sealed).is_err());
         let moved = SealedKey { bound_to: "acme\nhttps://b.testmo.net".into(), ..sealed.clone() };
-        assert!(ring.open(&tenant, "https://b.testmo.net", &moved).is_err());
+        assert!(ring.open(&tenant(), "https://b.testmo.net", &moved).is_err());
         let other = Keyring::create(&dir.path().join("k2")).unwrap();
-        assert!(other.open(&tenant, "https://a.testmo.net", &sealed).is_err());
+        let opened = other.open(&tenant(), "https://a.testmo.net", &sealed);
+        assert!(matches!(opened, Err(KeyError::UnknownMasterKey)), "{opened:?}");
         assert_ne!(ring.check_word(), other.check_word());
     }
 
     #[test]
-    fn a_master_key_is_read_back_and_never_overwritten() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("k");
-        let made = Keyring::create(&path).unwrap();
-        assert_eq!(Keyring::load(&path).unwrap().check_word(), made.check_word());
-        assert!(matches!(Keyring::create(&path), Err(KeyError::File { .. })));
-        fs::write(&path, "x").unwrap();
-        assert!(matches!(Keyring::load(&path), Err(KeyError::NotAKey(_))));
-        assert!(matches!(Keyring::load(&dir.path().join("none")), Err(KeyError::File { .. })));
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn only_the_owner_can_read_the_key_file() {
-        use std::os::unix::fs::PermissionsExt;
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("k");
-        Keyring::create(&path).unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    fn a_learned_master_key_encrypts_and_the_former_one_still_decrypts() {
+        let (dir, origin) = (tempfile::tempdir().unwrap(), "https://a.testmo.net");
+        let [present, next] = ["a", "b"].map(|name| MasterKey::create(&dir.path().join(name)).unwrap());
+        let wrapped = WrappedKey { from: present.id().into(), to: next.id().into(), key: present.wrap(&next).unwrap() };
+        let (ring, of_next) = (Keyring::from(present.clone()), Keyring::from(next.clone()));
+        let shared = ring.clone();
+        let before = ring.seal(&tenant(), origin, &SecretString::from("s3cret")).unwrap();
+        ring.learn(&wrapped);
+        ring.learn(&wrapped);
+        assert_eq!((shared.check_word().as_str(), shared.knows(present.id())), (next.id(), true));
+        let after = ring.reseal(&before, &next).unwrap();
+        assert_eq!((before.key_id.as_str(), after.key_id.as_str()), (present.id(), next.id()));
+        for sealed in [&before, &after, &SealedKey { key_id: String::new(), ..before.clone() }] {
+            assert_eq!(ring.open(&tenant(), origin, sealed).unwrap().expose_secret(), "s3cret");
+        }
+        assert_eq!(of_next.open(&tenant(), origin, &after).unwrap().expose_secret(), "s3cret");
+        let stranger = Keyring::create(&dir.path().join("c")).unwrap();
+        let own = stranger.check_word();
+        stranger.learn(&wrapped);
+        assert_eq!(stranger.check_word(), own, "it cannot decrypt it");
     }
 }

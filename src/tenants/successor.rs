@@ -25,6 +25,7 @@ impl Tenants {
     ) -> Result<Option<Examined>, StoreError> {
         let Some(next) = &row.successor else { return Ok(None) };
         let candidate = next.in_place_of(row);
+        self.learn_key_of(row).await?;
         match self.access(&candidate) {
             Ok(access) => {
                 let (target, mapping) = ((next.project, next.folder), &next.mapping);

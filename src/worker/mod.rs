@@ -71,7 +71,7 @@ use crate::http::{Readiness, serve as serve_monitoring};
 use crate::metrics::Metrics;
 pub use crate::store::{FileChange, FileLost, FilePart};
 use crate::store::{Store, StoreError, StoreHealth};
-use crate::tenants::{KeyError, Keyring};
+use crate::tenants::{KeyError, Keyring, open_keyring};
 use crate::testmo::{Client, NoClient};
 
 /// The most undeliverable messages that are in hand at once, from each of their queues.
@@ -152,10 +152,7 @@ async fn start(mut config: Config, files: u32) -> Result<Started, RunError> {
     let metrics = Metrics::new()?;
     let sockets = share_out_files(&mut config, files)?;
     let store = Store::open_for_worker(&config.store, Clock::system()).await?;
-    let keyring = Keyring::load(&config.keys.master_key_file)?;
-    if store.fact(MASTER_KEY_FACT).await?.is_some_and(|word| word != keyring.check_word()) {
-        return Err(KeyError::OtherMasterKey(config.keys.master_key_file.clone()).into());
-    }
+    let keyring = open_keyring::<RunError>(&store, &config.keys.master_key_file).await?;
     store.require_not_set_back(&config.store).await?;
     let restored = store.restored().await?;
     // After the store and the key, which a person has to correct first.

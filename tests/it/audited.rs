@@ -57,7 +57,8 @@ fn is_carried_out_here(action: AuditAction) -> bool {
         | AuditAction::RevokeToken
         | AuditAction::CreateLink
         | AuditAction::RevokeLink
-        | AuditAction::RestoreStore => false,
+        | AuditAction::RestoreStore
+        | AuditAction::RotateMasterKey => false,
     }
 }
 

@@ -59,6 +59,7 @@ mod replicas;
 #[cfg(debug_assertions)]
 mod restarts;
 mod restored;
+mod rotated;
 mod shelved;
 mod side_by_side;
 mod statuses;

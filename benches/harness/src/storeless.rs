@@ -22,6 +22,7 @@ use testmo_courier::store::audit::AuditEntry;
 use testmo_courier::store::connections::{ConnectionCount, ConnectionRow, Verification, WriteOutcome};
 use testmo_courier::store::ledger::{Claim, ClaimOutcome, Commit, CommitOutcome, KnownIds, PushMembers, StoredBatch};
 use testmo_courier::store::outbox::OutboxEvent;
+use testmo_courier::store::rotation::WrappedKey;
 use testmo_courier::store::shelf::{DueTenant, ShelfAges, ShelfCount, ShelfId, Shelved};
 use testmo_courier::store::unbound::{Probe, Released, UnboundCounts};
 use testmo_courier::store::written::{Remembered, SourceClaim, SourceOutcome};
@@ -372,5 +373,9 @@ impl ConnectionStore for Storeless {
 
     async fn take_reverifications(&self, _: Duration, _: u32) -> Result<Vec<ConnectionRow>, StoreError> {
         Ok(Vec::new())
+    }
+
+    async fn wrapped_master_key(&self) -> Result<Option<WrappedKey>, StoreError> {
+        Ok(None)
     }
 }

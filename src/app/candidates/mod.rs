@@ -183,6 +183,7 @@ async fn read_rows(
     let client = context.client()?;
     let tenant = &connection.tenant;
     let no_access = |why| CandidatesError::NoAccess { tenant: tenant.clone(), why };
+    context.tenants.learn_key_of(connection).await?;
     let access = context.tenants.access(connection).map_err(|(_, why)| no_access(why))?;
     let mut permits = context.tenants.permits(&connection.origin, PATIENCE);
     let past = Past { up_to: stored.record.floor, before: stored.record.first_seen_at, offset: None };

@@ -76,6 +76,7 @@ pub async fn choices(
 ) -> Result<Choices, ChoicesError> {
     require(actor, Role::Admin)?;
     let stored = context.store.connection(tenant).await?;
+    context.tenants.refresh_keys().await?;
     let access = access(context, stored.as_ref(), base_url, key)?;
     let (client, mut permits) = (context.client()?, context.tenants.permits(access.origin.as_str(), PATIENCE));
     let projects = client.projects(&access, &mut permits).await;

@@ -85,6 +85,7 @@ async fn in_force(
     change: Option<ChangeEnd>,
 ) -> Result<Verified, StoreError> {
     let AppContext { store, tenants, .. } = context;
+    tenants.learn_key_of(&row).await?;
     let examined = match tenants.access(&row) {
         Ok(access) => {
             let (target, mapping) = ((row.project, row.folder), &row.mapping);

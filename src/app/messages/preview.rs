@@ -100,6 +100,7 @@ pub async fn preview(input: PreviewInput, online: Option<&AppContext>) -> Result
     let rendered: Vec<RenderedCase> = all.iter().map(|preview| preview.sent.clone()).collect();
     let (there, plan) = match online {
         Some(context) => {
+            context.tenants.learn_key_of(&row).await?;
             let access = access(&row, context)?;
             let there = folders(&row, context, &access).await?;
             let of_cases = case_folders(&row, &batch, &there);

@@ -67,6 +67,7 @@ impl Subject {
             let why = "it is not verified".to_owned();
             return Err(UndoError::NoAccess { tenant: key.tenant.clone(), why });
         }
+        tools.tenants.learn_key_of(&connection).await?;
         let access = tools.tenants.access(&connection);
         let access = access.map_err(|(_, why)| UndoError::NoAccess { tenant: key.tenant.clone(), why })?;
         let former = store.former_values(key).await?;

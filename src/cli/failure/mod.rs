@@ -1,5 +1,6 @@
 //! Turns what went wrong into words and an exit code; no other place does.
 
+mod of_keys;
 mod of_neighbours;
 mod of_the_shelf;
 mod of_use_cases;

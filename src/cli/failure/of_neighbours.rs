@@ -60,7 +60,9 @@ impl From<KeyError> for Failure {
             KeyError::File { .. } | KeyError::NotAKey(_) | KeyError::OtherMasterKey(_) => {
                 Self::Usage(Words::split(error))
             }
-            KeyError::BoundElsewhere | KeyError::Broken => Self::Finding(Words::split(error)),
+            KeyError::UnknownMasterKey | KeyError::BoundElsewhere | KeyError::Broken => {
+                Self::Finding(Words::split(error))
+            }
         }
     }
 }

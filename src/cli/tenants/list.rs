@@ -142,7 +142,12 @@ mod tests {
             tenant: tenant.parse().unwrap(),
             version: "0123456789abcdef".into(),
             origin: format!("https://{tenant}.testmo.net"),
-            key: SealedKey { nonce: vec![1], ciphertext: b"never shown".to_vec(), bound_to: "never shown".into() },
+            key: SealedKey {
+                nonce: vec![1],
+                ciphertext: b"never shown".to_vec(),
+                bound_to: "never shown".into(),
+                key_id: String::new(),
+            },
             expires_on: expires_on.map(Into::into),
             project: 3,
             folder: 428,

@@ -8,6 +8,7 @@ mod preview_plan;
 mod probe;
 mod remove;
 mod report;
+mod rotate;
 mod set;
 mod show;
 mod status_light;
@@ -40,6 +41,8 @@ pub(super) enum Command {
     Mapping(mapping::Command),
     /// Remove a tenant's connection
     Remove(remove::Arguments),
+    /// Replace the master key that encrypts the API keys
+    RotateMasterKey(rotate::Arguments),
 }
 
 pub(super) async fn execute(
@@ -57,5 +60,6 @@ pub(super) async fn execute(
         Command::Preview(arguments) => preview::execute(arguments, files, out).await,
         Command::Mapping(command) => mapping::execute(command, files, out).await,
         Command::Remove(arguments) => remove::execute(arguments, files, actor, out).await,
+        Command::RotateMasterKey(arguments) => rotate::execute(arguments, files, actor, out).await,
     }
 }

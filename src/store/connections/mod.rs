@@ -17,6 +17,7 @@ use sqlx::any::AnyRow;
 use self::rows::{kept, key_of, write};
 use self::verification::{keep_refusal, note, report_restored};
 use super::audit::{self, AuditEntry};
+use super::rotation::{WrappedKey, is_current};
 use super::sql::{self, Bound, Columns, Dialect, Transaction};
 use super::{Store, StoreError};
 use crate::batch::render::kinds::FieldKinds;
@@ -58,7 +59,8 @@ pub trait ConnectionStore: Send + Sync {
     async fn connection_counts(&self) -> Result<Vec<ConnectionCount>, StoreError>;
 
     /// Enters a connection, or replaces the tenant's present one if its epoch is still that of `row`. The entries of the
-    /// audit are stored with it, or none of both.
+    /// audit are stored with it, or none of both. A connection whose API key is encrypted with a master key that was replaced
+    /// counts as changed meanwhile.
     ///
     /// # Errors
     /// When the store does not answer; the connection may be stored or not.
@@ -137,6 +139,12 @@ pub trait ConnectionStore: Send + Sync {
     /// # Errors
     /// When the store does not answer.
     async fn take_reverifications(&self, lease: Duration, most: u32) -> Result<Vec<ConnectionRow>, StoreError>;
+
+    /// Returns the master key that replaces the former one, encrypted with it, until the former one is given up.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    async fn wrapped_master_key(&self) -> Result<Option<WrappedKey>, StoreError>;
 }
 
 #[async_trait]
@@ -191,7 +199,7 @@ impl ConnectionStore for Store {
         // What nobody has seen work since it failed is still to be reported as restored.
         let is_same = stored.is_some_and(|stored| stored.is_verified() && stored.version == row.version);
         let fails = if is_same || row.refusal.is_some() { fails } else { 0 };
-        if !write(transaction.conn()?, now, row, fails).await? {
+        if !is_current(transaction.conn()?, row).await? || !write(transaction.conn()?, now, row, fails).await? {
             transaction.roll_back().await?;
             return Ok(WriteOutcome::ChangedMeanwhile);
         }
@@ -255,6 +263,10 @@ impl ConnectionStore for Store {
         let bounds = vec![Bound::Int(until), Bound::Int(now), Bound::Int(i64::from(most))];
         let rows = sql::fetch(&mut conn, sql, bounds).await?;
         self.unreadable.skip(rows.iter().map(connection))
+    }
+
+    async fn wrapped_master_key(&self) -> Result<Option<WrappedKey>, StoreError> {
+        Ok(self.rotation().await?.map(|begun| begun.wrapped))
     }
 }
 

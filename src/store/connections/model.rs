@@ -82,6 +82,9 @@ pub struct SealedKey {
     pub ciphertext: Vec<u8>,
     /// What it is bound to: the tenant and the origin it was entered for.
     pub bound_to: String,
+    /// The master key that it is encrypted with, by the word that recognizes it; empty if that is not known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub key_id: String,
 }
 
 impl std::fmt::Debug for SealedKey {

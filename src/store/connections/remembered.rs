@@ -59,7 +59,7 @@ mod tests {
             tenant: "acme".parse().unwrap(),
             version: "v1".into(),
             origin: "https://acme.testmo.net".into(),
-            key: SealedKey { nonce: vec![1], ciphertext: vec![2], bound_to: "x".into() },
+            key: SealedKey { nonce: vec![1], ciphertext: vec![2], bound_to: "x".into(), key_id: String::new() },
             expires_on: None,
             project: 3,
             folder: 428,

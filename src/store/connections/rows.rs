@@ -35,14 +35,14 @@ pub(super) async fn write(
     let sql = if row.epoch == 0 {
         "INSERT INTO connections (tenant_id, version, origin, key_nonce, key_ciphertext, key_bound_to, expires_on, \
          project_id, folder_id, mapping, verified_version, verified_at, checked_at, finding, changed_at, \
-         resolved_mapping, recheck_at, rechecks, epoch, refusal, successor, fields, failure_reported) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, 0) \
+         resolved_mapping, recheck_at, rechecks, epoch, refusal, successor, fields, key_id, failure_reported) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, 0) \
          ON CONFLICT (tenant_id) DO NOTHING"
     } else {
         "UPDATE connections SET version = $2, origin = $3, key_nonce = $4, key_ciphertext = $5, key_bound_to = $6, \
          expires_on = $7, project_id = $8, folder_id = $9, mapping = $10, verified_version = $11, verified_at = $12, \
          checked_at = $13, finding = $14, changed_at = $15, resolved_mapping = $16, recheck_at = $17, rechecks = $18, \
-         refusal = $20, successor = $21, fields = $22, epoch = epoch + 1 WHERE tenant_id = $1 AND epoch = $19"
+         refusal = $20, successor = $21, fields = $22, key_id = $23, epoch = epoch + 1 WHERE tenant_id = $1 AND epoch = $19"
     };
     let epoch = if row.epoch == 0 { now } else { i64::try_from(row.epoch).unwrap_or(i64::MAX) };
     let bounds = vec![
@@ -68,8 +68,15 @@ pub(super) async fn write(
         Bound::MaybeText(row.refusal.as_ref().map(json_of)),
         Bound::MaybeText(row.successor.as_ref().map(json_of)),
         Bound::Text(json_of(&row.fields)),
+        Bound::Text(common_key_id(row).into()),
     ];
     Ok(sql::execute(conn, sql, bounds).await? == 1)
+}
+
+/// Returns the master key that all API keys of a connection are encrypted with; empty if they are not.
+fn common_key_id(row: &ConnectionRow) -> &str {
+    let id = row.key.key_id.as_str();
+    if row.successor.as_ref().is_none_or(|next| next.key.key_id == id) { id } else { "" }
 }
 
 /// A connection, with what is noted about reports of its failures.
@@ -137,6 +144,7 @@ fn columns(row: &AnyRow) -> Result<ConnectionRow, StoreError> {
             nonce: row.blob("key_nonce")?,
             ciphertext: row.blob("key_ciphertext")?,
             bound_to: row.text("key_bound_to")?,
+            key_id: row.text("key_id")?,
         },
         expires_on: row.maybe_text("expires_on")?,
         project: row.whole("project_id")?,

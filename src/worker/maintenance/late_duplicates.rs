@@ -93,6 +93,9 @@ impl LateCheck {
         let (Some(since), Some(target)) = (record.late_since, record.target()) else { return Ok(Some(Vec::new())) };
         let connection = self.context.store.connection(&record.key.tenant).await?;
         let usable = connection.filter(|row| row.is_verified() && row.origin == target.account);
+        if let Some(row) = &usable {
+            self.context.tenants.learn_key_of(row).await?;
+        }
         let Some(Ok(access)) = usable.map(|row| self.context.tenants.access(&row)) else { return Ok(None) };
         // No lane waits for what this shows of the account.
         let mut feedback = PushFeedback::default();

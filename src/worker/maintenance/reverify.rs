@@ -33,6 +33,7 @@ async fn verify(context: &WorkerContext, row: ConnectionRow) -> Result<(), Store
     may_panic("recheck", &row.tenant);
     let Some(row) = verify_successor(context, row).await? else { return Ok(()) };
     let tenants = &context.tenants;
+    tenants.learn_key_of(&row).await?;
     let examined = match tenants.access(&row) {
         Ok(access) => {
             let (target, paused_with) = ((row.project, row.folder), Some(&row.tenant));

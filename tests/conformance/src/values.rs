@@ -34,7 +34,7 @@ pub fn connection(version: &str, verified: bool) -> ConnectionRow {
         tenant: tenant(),
         version: version.into(),
         origin: target().account,
-        key: SealedKey { nonce: vec![1], ciphertext: vec![2], bound_to: "x".into() },
+        key: SealedKey { nonce: vec![1], ciphertext: vec![2], bound_to: "x".into(), key_id: String::new() },
         expires_on: Some("2027-01-01".into()),
         project: 1,
         folder: 2,

@@ -183,6 +183,8 @@ pub(super) const TABLE: &[(&str, Offered, Offered, Offered)] = &[
         Not("the place of the next page is in its address"),
     ),
     ("restore_entry::restore", As(&["shelf restore"]), As(&["restoreEntry"]), As(&["restoreEntry"])),
+    ("rotation::finish", As(&["tenants rotate-master-key"]), Not(LOCAL), Not(LOCAL)),
+    ("rotation::rotate", As(&["tenants rotate-master-key"]), Not(LOCAL), Not(LOCAL)),
     ("shelf::customer::for_customer", As(&["shelf show"]), As(&["getCustomerText"]), As(&["entry"])),
     ("shelf::extent", As(&["shelf list"]), Not(COUNTS), As(&["entries"])),
     ("shelf::groups::groups", As(&["shelf groups"]), As(&["listGroups"]), As(&["failures", "cause", "linkPage"])),

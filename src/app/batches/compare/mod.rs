@@ -27,6 +27,7 @@ use crate::batch::batch_tag;
 pub async fn compare(context: &AppContext, selected: &Selected) -> Result<Comparison, CompareError> {
     let tenant = selected.tenant();
     let row = connection(&context.store, tenant).await?;
+    context.tenants.learn_key_of(&row).await?;
     let access = context.tenants.access(&row);
     let access = access.map_err(|(_, why)| CompareError::NoAccess { tenant: tenant.clone(), why })?;
     let expected = expected(&context.store, selected, (&row.origin, row.project)).await?;

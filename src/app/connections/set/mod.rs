@@ -82,6 +82,7 @@ pub struct Saved {
 /// When it is not complete, or a part of it is refused.
 pub async fn prepare(context: &AppContext, input: ConnectionInput) -> Result<Prepared, SetError> {
     let stored = context.store.connection(&input.tenant).await?;
+    context.tenants.refresh_keys().await?;
     let latest = stored.as_ref().map(|row| if input.discard_change { in_force(row) } else { latest(row) });
     let similar = if stored.is_none() { similar_to(&context.store, &input.tenant).await? } else { None };
     input.expires.check(day_of(context.store.now()))?;

@@ -25,6 +25,7 @@ mod probes;
 mod removal;
 mod replays;
 mod restart;
+mod rotation;
 #[path = "../../../it/support/script.rs"]
 mod script;
 mod search;

@@ -15,6 +15,7 @@ use testmo_courier::store::connections::{ConnectionCount, ConnectionRow, Verific
 use testmo_courier::store::folders::{FolderClaim, FolderEnd, FolderLimits, FolderPermit, KnownFolder, NewFolder};
 use testmo_courier::store::ledger::{Claim, ClaimOutcome, Commit, CommitOutcome, PushMembers, StoredBatch};
 use testmo_courier::store::outbox::OutboxEvent;
+use testmo_courier::store::rotation::WrappedKey;
 use testmo_courier::store::shelf::{DueTenant, ShelfAges, ShelfCount, ShelfId, Shelved};
 use testmo_courier::store::unbound::{Probe, Released, UnboundCounts};
 use testmo_courier::store::{
@@ -375,5 +376,10 @@ impl ConnectionStore for StoreOf {
 
     async fn take_reverifications(&self, lease: Duration, most: u32) -> Result<Vec<ConnectionRow>, StoreError> {
         self.ask("take_reverifications", move |tables, now| tables.take_reverifications(lease, most, now)).await
+    }
+
+    async fn wrapped_master_key(&self) -> Result<Option<WrappedKey>, StoreError> {
+        // No plan replaces the master key.
+        Ok(None)
     }
 }

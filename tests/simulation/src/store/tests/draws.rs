@@ -108,7 +108,7 @@ impl Both {
             tenant: self.tenant(),
             version: version.into(),
             origin: self.account(),
-            key: SealedKey { nonce: vec![1], ciphertext: vec![2], bound_to: "x".into() },
+            key: SealedKey { nonce: vec![1], ciphertext: vec![2], bound_to: "x".into(), key_id: String::new() },
             expires_on: self.one_of(&[None, Some("2027-01-01".into()), Some("2028-01-01".into())]),
             project: 1,
             folder: 2,
