@@ -19,6 +19,7 @@
 //! | [`config`], [`metrics`], [`telemetry`], [`clock`] | configuration, metrics, logs, and the time |
 //! | [`descriptors`] | raises the limit of open files and shares them out |
 //! | [`certificates`] | remembers when the certificates expire that this process was shown |
+//! | `tls_fault` | names what keeps a TLS connection to the broker or the store from being established |
 //! | `private_file` | keeps files with secrets from other users of the machine |
 //! | [`guard`], `offload` | keep a panic inside the unit of work in which it happened, and long computations off the threads that others need |
 //!
@@ -47,6 +48,7 @@ pub mod store;
 pub mod telemetry;
 pub mod tenants;
 pub mod testmo;
+mod tls_fault;
 pub mod worker;
 
 // Test modules that other crates use, too, name this crate as those do.

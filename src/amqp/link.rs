@@ -1,5 +1,6 @@
 //! Opens, watches and closes a connection to the broker.
 
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -9,8 +10,10 @@ use lapin::{Channel, Connection, ConnectionProperties, ConnectionStatus};
 
 use super::address::Address;
 use super::call::{CallError, limited, protocol_error};
+use super::certificates::{Unusable, certificates};
 use super::guard::{self, Marker};
 use crate::config::Amqp;
+use crate::tls_fault::TlsFault;
 
 /// AMQP reply code: the virtual host does not exist or is not open to this user.
 const NOT_ALLOWED: u16 = 530;
@@ -64,7 +67,17 @@ pub enum ConnectError {
     Tls {
         /// The broker without credentials.
         target: String,
-        /// The TLS error.
+        /// What is wrong.
+        cause: String,
+        /// Which fault it is.
+        fault: TlsFault,
+    },
+    /// A file with a certificate or a key cannot be used.
+    #[error("{file} cannot be used for TLS: {cause}")]
+    File {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong.
         cause: String,
     },
     /// The peer answers, but not as AMQP 0-9-1 requires.
@@ -93,9 +106,8 @@ impl ConnectError {
                 "check the virtual host after the last slash (the default one is written %2f) and the user's \
                  permissions on it"
             }
-            Self::Tls { .. } => {
-                "check the broker's certificate, its host name and the trusted authorities (SSL_CERT_FILE)"
-            }
+            Self::Tls { fault, .. } => of_tls(*fault),
+            Self::File { .. } => "check amqp.ca_file, amqp.client_cert_file and amqp.client_key_file",
             Self::Protocol { .. } => "check the port (5672 for amqp://, 5671 for amqps://) and the scheme",
         }
     }
@@ -111,7 +123,7 @@ pub async fn connect_once(config: &Amqp, purpose: &str) -> Result<Link, ConnectE
     let properties = ConnectionProperties::default().with_connection_name(name.into());
     // lapin's own limit covers only the TCP part; a frozen peer would block the attempt forever.
     let marker = Marker::random();
-    let connecting = guard::connect(address.uri(), properties, &marker);
+    let connecting = guard::connect(address.uri(), properties, certificates(config)?, &marker);
     match tokio::time::timeout(config.connect_timeout, connecting).await {
         Ok(Ok(connection)) => {
             Ok(Link { connection, marker, rpc_timeout: config.rpc_timeout, close_timeout: config.close_timeout })
@@ -121,25 +133,51 @@ pub async fn connect_once(config: &Amqp, purpose: &str) -> Result<Link, ConnectE
     }
 }
 
+impl From<Unusable> for ConnectError {
+    fn from(Unusable { file, cause }: Unusable) -> Self {
+        Self::File { file, cause }
+    }
+}
+
 fn classify(error: &lapin::Error, address: &Address) -> ConnectError {
     let (target, cause) = (address.target(), error.to_string());
     match protocol_error(error).map(|error| error.get_id()) {
         Some(super::call::ACCESS_REFUSED) => ConnectError::Credentials { target },
         Some(NOT_ALLOWED) => ConnectError::VirtualHost { target, cause },
-        None if address.is_tls() && names_tls(error) => ConnectError::Tls { target, cause },
-        None if error.is_io_error() => ConnectError::Unreachable { target, cause },
-        Some(_) | None => ConnectError::Protocol { target, cause },
+        Some(_) => ConnectError::Protocol { target, cause },
+        None => match tls_fault(error).filter(|_| address.is_tls()) {
+            Some(fault) => ConnectError::Tls { target, cause: fault.words().map_or(cause, str::to_owned), fault },
+            None if error.is_io_error() => ConnectError::Unreachable { target, cause },
+            None => ConnectError::Protocol { target, cause },
+        },
     }
 }
 
-/// Returns whether an error of the TLS layer is among the causes.
-fn names_tls(error: &lapin::Error) -> bool {
+/// Returns which fault of TLS is among the causes.
+fn tls_fault(error: &lapin::Error) -> Option<TlsFault> {
     let lapin::ErrorKind::IOError(io) = error.kind() else {
-        return false;
+        return None;
     };
-    let inner = io.get_ref().map(|inner| inner as &(dyn std::error::Error + 'static));
-    std::iter::successors(inner, |error| error.source())
-        .any(|error| error.is::<rustls::Error>() || error.to_string().contains("certificate"))
+    let is_of_certificate = |io: &std::io::Error| io.to_string().contains("certificate");
+    TlsFault::in_error(&**io).or_else(|| is_of_certificate(io).then_some(TlsFault::Other))
+}
+
+/// Returns what a person can do about a fault of TLS.
+fn of_tls(fault: TlsFault) -> &'static str {
+    match fault {
+        TlsFault::UnknownAuthority => "name the file with the certificate of the broker's authority in amqp.ca_file",
+        TlsFault::Expired => "renew the broker's certificate, or set the clock of this machine if it is wrong",
+        TlsFault::NotYetValid => "set the clock of this machine",
+        TlsFault::OtherHost => "write the host name that is in the broker's certificate into amqp.url",
+        TlsFault::CertificateRequired => {
+            "name the files of a client certificate in amqp.client_cert_file and amqp.client_key_file"
+        }
+        TlsFault::CertificateRefused => {
+            "check that the certificate in amqp.client_cert_file has not expired and is signed by an authority that the \
+             broker trusts"
+        }
+        TlsFault::Other => "check the port (5671 for amqps://), the broker's certificate and its host name",
+    }
 }
 
 impl ConnectError {

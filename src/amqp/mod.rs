@@ -12,7 +12,7 @@
 //! | `tail` | shows the events as they are published |
 //! | `greeting`, `size` | examine a broker without changing it |
 //! | `guard`, `unreadable` | keep headers that lapin cannot read from ending a connection |
-//! | `link`, `address`, `reconnect`, `backoff`, `status` | open, limit, watch and reopen a connection |
+//! | `link`, `address`, `certificates`, `reconnect`, `backoff`, `status` | open, limit, watch and reopen a connection |
 //!
 //! Invariants:
 //! - One publish is in flight on a channel. With two, lapin pairs confirms and returned messages
@@ -27,6 +27,7 @@ mod address;
 mod backoff;
 mod call;
 mod careful;
+mod certificates;
 mod declare;
 mod delivery;
 mod greeting;

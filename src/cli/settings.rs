@@ -95,6 +95,9 @@ fn value(config: &Config, name: &str) -> Option<String> {
 fn amqp(amqp: &Amqp, key: &str) -> Option<String> {
     let value = match key {
         "url" | "url_file" | "user" | "password" | "password_file" => return address(&amqp.written, key),
+        "ca_file" => file(amqp.ca_file.as_deref()),
+        "client_cert_file" => file(amqp.client_cert_file.as_deref()),
+        "client_key_file" => file(amqp.client_key_file.as_deref()),
         "connection_name" => text(&amqp.connection_name),
         "declare_topology" => amqp.declare_topology.to_string(),
         "prefetch" => number(amqp.prefetch),

@@ -1,15 +1,17 @@
 //! Reads the addresses of the broker and of the store, with users and passwords that have keys of their own.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use url::Url;
 
 use super::reader::Reader;
-use super::secret::Secret;
+use super::secret::{Secret, unusable};
 use super::url::{file_of, has_password, is_server, redacted};
 
 /// The only parameters that an SQLite store's URL may have: they say what is done anyway.
 const ALLOWED: [&str; 2] = ["mode=rw", "mode=rwc"];
+/// The parameters that name files for TLS.
+const PARAMETERS: [&str; 3] = ["sslrootcert", "sslcert", "sslkey"];
 /// What a broker's address looks like.
 const AMQP_URL: &str = "an address such as amqp://user:password@host:5672/%2f";
 /// What a store's address looks like.
@@ -82,6 +84,7 @@ pub(super) fn read_store_url(r: &mut Reader<'_>) -> (String, Written) {
         r.problem(&url.name, STORE_URL);
         return (text, written);
     };
+    check_certificates(r, &url.name, &parsed);
     if !password.is_given() {
         return (text, written);
     }
@@ -106,6 +109,19 @@ fn check_file(r: &mut Reader<'_>, name: &str, path: &str, parameters: &str) {
     } else if !unknown.is_empty() {
         let unknown = unknown.join(", ");
         r.problem(name, &format!("sqlite:FILE, which has no parameter {unknown}: leave out what follows the `?`"));
+    }
+}
+
+/// Checks that the files which a database's address names for TLS can be read.
+fn check_certificates(r: &mut Reader<'_>, name: &str, url: &Url) {
+    for (parameter, file) in url.query_pairs().filter(|(parameter, _)| PARAMETERS.contains(&parameter.as_ref())) {
+        if let Some(problem) = unusable(Path::new(&*file), parameter == "sslkey") {
+            r.mistake(format!("`{name}`: {parameter}={file}: {problem}"));
+        }
+    }
+    let has = |wanted: &str| url.query_pairs().any(|(parameter, _)| parameter == wanted);
+    if has("sslcert") != has("sslkey") {
+        r.mistake(format!("`{name}`: sslcert and sslkey belong together: give both"));
     }
 }
 

@@ -1,9 +1,11 @@
 //! Defines the settings of the connection to RabbitMQ.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::address::{Written, read_amqp_url};
 use super::reader::Reader;
+use super::secret::unusable;
 use super::url::redacted;
 
 /// `[amqp]`
@@ -12,6 +14,9 @@ use super::url::redacted;
 pub struct Amqp {
     pub url: String,
     pub written: Written,
+    pub ca_file: Option<PathBuf>,
+    pub client_cert_file: Option<PathBuf>,
+    pub client_key_file: Option<PathBuf>,
     pub connection_name: String,
     pub declare_topology: bool,
     pub prefetch: u16,
@@ -35,16 +40,23 @@ pub struct Amqp {
     pub events_exchange: String,
 }
 
+/// The files of the authority, and of the certificate and the key of the client.
+const CERTIFICATES: [&str; 3] = ["amqp.ca_file", "amqp.client_cert_file", "amqp.client_key_file"];
+
 const SECOND: Duration = Duration::from_secs(1);
 const SOON: Duration = Duration::from_millis(1);
 
 impl Amqp {
     pub(super) fn read(r: &mut Reader<'_>) -> Self {
         let (url, written) = read_amqp_url(r);
+        let [ca_file, client_cert_file, client_key_file] = read_certificates(r, &url);
         let longest = SECOND..=SECOND * 600;
         Self {
             url,
             written,
+            ca_file,
+            client_cert_file,
+            client_key_file,
             connection_name: r.name("amqp.connection_name"),
             declare_topology: r.truth("amqp.declare_topology"),
             prefetch: r.whole("amqp.prefetch", 1..=2_000),
@@ -79,4 +91,21 @@ impl std::fmt::Debug for Amqp {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Amqp({})", self.redacted_url())
     }
+}
+
+/// Reads the names of the files for TLS, and checks that they can be read. What they hold is checked for each connection.
+fn read_certificates(r: &mut Reader<'_>, url: &str) -> [Option<PathBuf>; 3] {
+    let files = CERTIFICATES.map(|key| Some(r.text(key)).filter(|file| !file.is_empty()).map(PathBuf::from));
+    for (key, file) in CERTIFICATES.into_iter().zip(&files) {
+        let Some(file) = file else { continue };
+        if let Some(problem) = unusable(file, key == CERTIFICATES[2]) {
+            r.mistake(format!("`{key}`: {}: {problem}", file.display()));
+        } else if url.starts_with("amqp://") {
+            r.mistake(format!("`{key}` is set, and `amqp.url` is not encrypted: write amqps:// in the address"));
+        }
+    }
+    if files[1].is_some() != files[2].is_some() {
+        r.mistake(format!("`{}` and `{}` belong together: set both", CERTIFICATES[1], CERTIFICATES[2]));
+    }
+    files
 }

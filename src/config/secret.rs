@@ -50,16 +50,29 @@ impl Secret {
     }
 }
 
+/// Returns what is wrong with a file, and what to do; others must have no access to it if it is private.
+pub(super) fn unusable(file: &Path, is_private: bool) -> Option<String> {
+    match File::open(file) {
+        Err(error) => Some(unreadable(&error)),
+        Ok(_) => private_file::remedy_if_open(file).filter(|_| is_private).map(|remedy| open(&remedy)),
+    }
+}
+
+fn unreadable(error: &io::Error) -> String {
+    format!("cannot be read ({error}); check the path, and whether this user may read the file and its folder")
+}
+
+fn open(remedy: &str) -> String {
+    format!("other users of this machine can read or change it; run `{remedy}`")
+}
+
 /// Returns the secret in a file without the line break at its end, or what is wrong with the file and what to do.
 fn contents(file: &Path) -> Result<String, String> {
-    let unreadable = |error: io::Error| {
-        format!("cannot be read ({error}); check the path, and whether this user may read the file and its folder")
-    };
-    let opened = File::open(file).map_err(unreadable)?;
+    let opened = File::open(file).map_err(|error| unreadable(&error))?;
     let mut bytes = Zeroizing::new(Vec::new());
-    opened.take(LONGEST + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    opened.take(LONGEST + 1).read_to_end(&mut bytes).map_err(|error| unreadable(&error))?;
     if let Some(remedy) = private_file::remedy_if_open(file) {
-        return Err(format!("other users of this machine can read or change it; run `{remedy}`"));
+        return Err(open(&remedy));
     }
     if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > LONGEST {
         return Err(format!("is longer than {LONGEST} bytes; the file has to hold the secret alone"));

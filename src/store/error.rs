@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use sqlx::migrate::MigrateError;
 
+use super::tls::remedy;
 use super::unreadable::UnreadableRow;
 use crate::guard::Panic;
+use crate::tls_fault::TlsFault;
 
 /// Why the store did not do what was asked. No password is in any of its texts.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -37,6 +39,14 @@ pub enum StoreError {
     /// The database does not answer.
     #[error("the store does not respond ({0}): check that the database runs, and host and port in store.url")]
     Away(String),
+    /// The database cannot be reached by TLS.
+    #[error("no TLS connection to the store ({cause}): {}", remedy(*.fault))]
+    Tls {
+        /// What is wrong.
+        cause: String,
+        /// Which fault it is.
+        fault: TlsFault,
+    },
     /// The database does not know the user or its password.
     #[error("the store refused the user ({0}): check user and password in store.url")]
     Refused(String),
@@ -155,6 +165,7 @@ impl StoreError {
             | Self::SetBack { .. }
             | Self::Restored
             | Self::Away(_)
+            | Self::Tls { .. }
             | Self::Refused(_)
             | Self::NoDatabase(_)
             | Self::Full(_)
@@ -201,6 +212,7 @@ impl StoreError {
             | Self::SetBack { .. }
             | Self::Restored
             | Self::Away(_)
+            | Self::Tls { .. }
             | Self::Refused(_)
             | Self::NoDatabase(_)
             | Self::Full(_)
@@ -244,6 +256,9 @@ fn of_file(code: &str, said: String) -> Option<StoreError> {
 /// Source: PostgreSQL's appendix on error codes; PgBouncer answers with 08P01 whatever is wrong.
 fn of_server(code: &str, said: String) -> Option<StoreError> {
     Some(match (code.get(..2)?, code) {
+        (_, "28000" | "28P01") if said.contains("client certificate") => {
+            StoreError::Tls { cause: said, fault: TlsFault::CertificateRequired }
+        }
         (_, "28000" | "28P01") => StoreError::Refused(said),
         (_, "3D000") => StoreError::NoDatabase(said),
         (_, "53300") => StoreError::Full(said),
@@ -282,16 +297,23 @@ impl From<sqlx::Error> for StoreError {
         if let Some(known) = code(&error).and_then(|code| of_file(&code, said)) {
             return known;
         }
+        if let Some(fault) = TlsFault::in_error(&error) {
+            return of_tls(fault, &error);
+        }
         match &error {
             sqlx::Error::Io(cause) => Self::Away(cause.to_string()),
             sqlx::Error::Protocol(cause) => Self::Away(cause.clone()),
-            sqlx::Error::Tls(cause) => Self::Away(format!("TLS: {cause}")),
+            sqlx::Error::Tls(_) => of_tls(TlsFault::Other, &error),
             sqlx::Error::PoolTimedOut => Self::Away("no connection became free or could be opened in time".into()),
             sqlx::Error::WorkerCrashed => Self::Away("the connection broke".into()),
             sqlx::Error::PoolClosed => Self::Closed,
             _ => Self::Database(Arc::new(error)),
         }
     }
+}
+
+fn of_tls(fault: TlsFault, error: &sqlx::Error) -> StoreError {
+    StoreError::Tls { cause: fault.words().map_or_else(|| error.to_string(), str::to_owned), fault }
 }
 
 impl From<Panic> for StoreError {

@@ -39,6 +39,7 @@ mod sql;
 mod storage;
 #[cfg(test)]
 mod tests;
+mod tls;
 pub mod trend;
 pub mod unbound;
 pub mod undos;

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Runs one private RabbitMQ node on loopback for whoever holds this script's standard input.
 #
-#   broker.sh [--dir DIR] [--port PORT] [--management] [--metrics]
+#   broker.sh [--dir DIR] [--port PORT] [--management] [--metrics] [--tls CERTIFICATES]
 #
-# Prints `ready amqp=URL port=PORT pid=VM dir=DIR [management=URL] [metrics=URL]` once the node speaks AMQP, then obeys lines:
+# Prints `ready amqp=URL port=PORT pid=VM dir=DIR [management=URL] [metrics=URL] [tls_port=PORT]` once the node speaks AMQP, then obeys lines:
 #
 #   kill              SIGKILL the VM                         answers `killed`
 #   stop              shut the node down cleanly             answers `stopped`
@@ -15,13 +15,14 @@
 #   close-connections  of every client                       answers `ok` or `failed N`
 #   ctl WORD…         rabbitmqctl, split at blanks           answers its output, then `ok` or `failed N`
 #
+# With --tls, clients that encrypt their connections have to show a certificate of the same authority.
 # End of input, or TERM, kills everything and removes DIR, so a caller that dies leaves nothing behind.
 # DIR must be absent or empty, because it is thrown away.
 set -uo pipefail
 
 # The programs themselves: the ones in /usr/sbin insist on the user rabbitmq and its folders.
 readonly server_bin=/usr/lib/rabbitmq/bin
-dir='' wanted_port='' management='' metrics=''
+dir='' wanted_port='' management='' metrics='' tls=''
 
 # shellcheck source=tests/env/ports.sh
 source "$(dirname "$0")/ports.sh"
@@ -37,6 +38,7 @@ while (($#)); do
     --port) wanted_port=${2:?--port needs a number} && shift 2 ;;
     --management) management=yes && shift ;;
     --metrics) metrics=yes && shift ;;
+    --tls) tls=${2:?--tls needs a folder with ca.pem, cert.pem and key.pem} && shift 2 ;;
     *) die "unknown argument: $1" ;;
     esac
 done
@@ -49,7 +51,7 @@ elif [[ -e $dir ]]; then
 fi
 mkdir -p "$dir" && dir=$(cd "$dir" && pwd) || exit 1
 
-vm='' epmd='' port=0 dist_port=0 epmd_port=0 http_port=0 metrics_port=0 environment=()
+vm='' epmd='' port=0 dist_port=0 epmd_port=0 http_port=0 metrics_port=0 tls_port=0 environment=()
 
 # The VM leads a session of its own, so the group holds its helper processes too.
 kill_vm() {
@@ -109,6 +111,12 @@ write_settings() {
         [[ -z $management ]] || echo "management.tcp.port = $http_port"
         [[ -z $metrics ]] || echo "prometheus.tcp.ip = 127.0.0.1"
         [[ -z $metrics ]] || echo "prometheus.tcp.port = $metrics_port"
+        [[ -z $tls ]] || echo "listeners.ssl.1 = 127.0.0.1:$tls_port"
+        [[ -z $tls ]] || echo "ssl_options.cacertfile = $tls/ca.pem"
+        [[ -z $tls ]] || echo "ssl_options.certfile = $tls/cert.pem"
+        [[ -z $tls ]] || echo "ssl_options.keyfile = $tls/key.pem"
+        [[ -z $tls ]] || echo 'ssl_options.verify = verify_peer'
+        [[ -z $tls ]] || echo 'ssl_options.fail_if_no_peer_cert = true'
     } >"$dir/rabbitmq.conf"
     local plugins=(${management:+rabbitmq_management} ${metrics:+rabbitmq_prometheus})
     echo "[$(IFS=, && echo "${plugins[*]}")]." >"$dir/enabled_plugins"
@@ -157,7 +165,7 @@ start_vm() {
 
 first_start() {
     for _ in {1..5}; do
-        port=${wanted_port:-$(free_port)} dist_port=$(free_port) epmd_port=$(free_port) http_port=$(free_port) metrics_port=$(free_port)
+        port=${wanted_port:-$(free_port)} dist_port=$(free_port) epmd_port=$(free_port) http_port=$(free_port) metrics_port=$(free_port) tls_port=$(free_port)
         write_settings
         start_epmd && start_vm && return 0
         kill_vm
@@ -167,7 +175,7 @@ first_start() {
 }
 
 announce() {
-    echo "ready amqp=amqp://guest:guest@127.0.0.1:$port/%2f port=$port pid=$vm dir=$dir${management:+ management=http://127.0.0.1:$http_port}${metrics:+ metrics=http://127.0.0.1:$metrics_port}"
+    echo "ready amqp=amqp://guest:guest@127.0.0.1:$port/%2f port=$port pid=$vm dir=$dir${management:+ management=http://127.0.0.1:$http_port}${metrics:+ metrics=http://127.0.0.1:$metrics_port}${tls:+ tls_port=$tls_port}"
 }
 
 give_up() {

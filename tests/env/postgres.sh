@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs one private PostgreSQL server on loopback for whoever holds this script's standard input.
 #
-#   postgres.sh [--dir DIR] [--port PORT] [--no-fsync]
+#   postgres.sh [--dir DIR] [--port PORT] [--no-fsync] [--tls CERTIFICATES]
 #
 # Prints `ready url=URL port=PORT pid=POSTMASTER dir=DIR` once the server takes connections, then obeys lines:
 #
@@ -14,10 +14,11 @@
 #
 # URL names the superuser, with a random password, and the database `postgres`. End of input, or TERM, kills everything
 # and removes DIR, so a caller that dies leaves nothing behind. DIR must be absent or empty, because it is thrown away.
+# With --tls, clients that encrypt their connections have to show a certificate of the same authority.
 # --no-fsync is for tests: a crash of the machine, though not of the server, may then cost data.
 set -uo pipefail
 
-dir='' wanted_port='' fsync=on
+dir='' wanted_port='' fsync=on tls=''
 
 # shellcheck source=tests/env/ports.sh
 source "$(dirname "$0")/ports.sh"
@@ -32,6 +33,7 @@ while (($#)); do
     --dir) dir=${2:?--dir needs a folder} && shift 2 ;;
     --port) wanted_port=${2:?--port needs a number} && shift 2 ;;
     --no-fsync) fsync=off && shift ;;
+    --tls) tls=${2:?--tls needs a folder with ca.pem, cert.pem and key.pem} && shift 2 ;;
     *) die "unknown argument: $1" ;;
     esac
 done
@@ -57,7 +59,7 @@ fi
 # A setting of a person's own server must not reach this one.
 unset "${!PG@}"
 
-postmaster='' port=0 password=''
+postmaster='' port=0 password='' settings=()
 password=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
 
 # Until a process has gone, or only waits for somebody to ask how it ended, it holds on to the shared memory.
@@ -119,7 +121,15 @@ make_cluster() {
     chmod 600 "$dir/password"
     env -C "$dir" setpriv "${as_user[@]}" "$bin/initdb" --pgdata="$dir/data" --username=postgres \
         --pwfile="$dir/password" --auth=scram-sha-256 --encoding=UTF8 --locale=C --no-sync \
-        </dev/null >"$dir/log" 2>&1
+        </dev/null >"$dir/log" 2>&1 || return 1
+    [[ -n $tls ]] || return 0
+    cp "$tls/ca.pem" "$tls/cert.pem" "$tls/key.pem" "$dir/data/" || return 1
+    ((EUID != 0)) || chown postgres "$dir/data/"{ca,cert,key}.pem
+    chmod 600 "$dir/data/key.pem"
+    # Only the superuser of this script itself comes without encryption.
+    printf '%s\n' "hostssl all all 127.0.0.1/32 scram-sha-256 clientcert=verify-ca" \
+        "hostnossl all all 127.0.0.1/32 scram-sha-256" >"$dir/data/pg_hba.conf"
+    settings=(-c ssl=on -c ssl_ca_file=ca.pem -c ssl_cert_file=cert.pem -c ssl_key_file=key.pem)
 }
 
 # A server that is up has its own pid in the first line of its file, and `ready` in the eighth.
@@ -134,7 +144,7 @@ start_server() {
     env -C "$dir" setsid setpriv "${as_user[@]}" --pdeathsig QUIT "$bin/postgres" -D "$dir/data" -p "$port" \
         -c listen_addresses=127.0.0.1 -c unix_socket_directories="$dir" -c max_connections=300 \
         -c shared_buffers=64MB -c fsync="$fsync" -c full_page_writes="$fsync" -c jit=off \
-        -c dynamic_shared_memory_type=mmap -c log_min_messages=warning -c timezone=UTC \
+        -c dynamic_shared_memory_type=mmap -c log_min_messages=warning -c timezone=UTC "${settings[@]}" \
         </dev/null >>"$dir/log" 2>&1 &
     postmaster=$!
     local deadline=$((SECONDS + 60))
@@ -171,7 +181,7 @@ answer() {
 }
 
 sql() { # DATABASE TEXT
-    PGPASSWORD=$password PGCONNECT_TIMEOUT=10 "$bin/psql" --no-psqlrc --quiet --tuples-only --no-align \
+    PGSSLMODE=disable PGPASSWORD=$password PGCONNECT_TIMEOUT=10 "$bin/psql" --no-psqlrc --quiet --tuples-only --no-align \
         --set ON_ERROR_STOP=1 -h 127.0.0.1 -p "$port" -U postgres -d "$1" -c "$2" </dev/null 2>&1
 }
 

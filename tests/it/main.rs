@@ -21,6 +21,7 @@ mod descriptors;
 mod doctor;
 mod earlier_store;
 mod edited;
+mod encrypted;
 mod endless;
 mod ends;
 mod evening;

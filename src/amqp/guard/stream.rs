@@ -34,6 +34,7 @@ const MOST_COLLECTED: usize = 4_096;
 pub(in crate::amqp) async fn connect(
     uri: AMQPUri,
     properties: ConnectionProperties,
+    tls: OwnedTLSConfig,
     marker: &Marker,
 ) -> lapin::Result<Connection> {
     let tokio = Tokio::current();
@@ -41,7 +42,7 @@ pub(in crate::amqp) async fn connect(
     let plain = Runtime::new(tokio);
     let marker = marker.clone();
     let open = async move |uri: AMQPUri, _: Runtime<RuntimeParts<Tokio, GuardedReactor>>| {
-        let socket = uri.connect_with_config_async(OwnedTLSConfig::default().as_ref(), &plain).await?;
+        let socket = uri.connect_with_config_async(tls.as_ref(), &plain).await?;
         if let AsyncTcpStream::Rustls(stream) = &socket
             && let Some(own) = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first())
         {

@@ -29,6 +29,7 @@ impl From<StoreError> for Failure {
             StoreError::SetBack { .. } | StoreError::Restored => Self::Finding(Words::split(error)),
             StoreError::InUse(_)
             | StoreError::Away(_)
+            | StoreError::Tls { .. }
             | StoreError::Refused(_)
             | StoreError::Full(_)
             | StoreError::Pooler(_)
@@ -77,7 +78,7 @@ impl From<ConnectError> for Failure {
     fn from(error: ConnectError) -> Self {
         let remedy = error.remedy();
         match error {
-            ConnectError::Address => Self::usage(error, remedy),
+            ConnectError::Address | ConnectError::File { .. } => Self::usage(error, remedy),
             ConnectError::Unreachable { .. }
             | ConnectError::TimedOut { .. }
             | ConnectError::Credentials { .. }

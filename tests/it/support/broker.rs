@@ -1,5 +1,6 @@
 //! Starts private RabbitMQ nodes: one for all tests, and one for each test that harms its node.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -27,6 +28,13 @@ impl Broker {
         let (script, ready) = Script::start("broker.sh", &[]);
         let port = word(&ready, "port").parse().expect("a port");
         Self { port, script: Arc::new(Mutex::new(script)) }
+    }
+
+    /// Starts a node that also takes encrypted connections, with the certificates in a folder; returns the port for them, too.
+    pub(crate) fn start_encrypted(certificates: &Path) -> (Self, u16) {
+        let (script, ready) = Script::start("broker.sh", &["--tls", certificates.to_str().expect("a path")]);
+        let port = |name| word(&ready, name).parse().expect("a port");
+        (Self { port: port("port"), script: Arc::new(Mutex::new(script)) }, port("tls_port"))
     }
 
     pub(crate) fn port(&self) -> u16 {

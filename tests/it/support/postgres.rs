@@ -1,5 +1,6 @@
 //! Starts private PostgreSQL servers: one for all tests, and one for each test that harms its server.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -27,6 +28,13 @@ impl Postgres {
 
     pub(crate) fn start() -> Self {
         let (script, ready) = Script::start("postgres.sh", &["--no-fsync"]);
+        Self { url: word(&ready, "url").to_owned(), script: Mutex::new(script) }
+    }
+
+    /// Starts a server that encrypts connections, with the certificates in a folder.
+    pub(crate) fn start_encrypted(certificates: &Path) -> Self {
+        let certificates = certificates.to_str().expect("a path");
+        let (script, ready) = Script::start("postgres.sh", &["--no-fsync", "--tls", certificates]);
         Self { url: word(&ready, "url").to_owned(), script: Mutex::new(script) }
     }
 

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use rcgen::{BasicConstraints, Certificate, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, Certificate, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair};
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
@@ -107,7 +107,7 @@ pub(crate) struct Authority {
 impl Authority {
     pub(crate) fn new() -> Self {
         let key = KeyPair::generate().expect("a key");
-        let mut params = CertificateParams::new(Vec::new()).expect("no names");
+        let mut params = named(CertificateParams::new(Vec::new()).expect("no names"), "an authority of tests");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let pem = params.self_signed(&key).expect("a certificate").pem();
         Self { issuer: Issuer::new(params, key), pem }
@@ -120,7 +120,7 @@ impl Authority {
     }
 
     fn signed(&self, name: &str) -> (Certificate, KeyPair) {
-        self.certified(CertificateParams::new([name.to_owned()]).expect("a name"))
+        self.certified(params_of(name))
     }
 
     fn certified(&self, params: CertificateParams) -> (Certificate, KeyPair) {
@@ -135,10 +135,13 @@ impl Authority {
 
     /// Returns the TLS configuration of a server with this name, whose certificate has expired.
     pub(crate) fn expired(&self, name: &str) -> Arc<ServerConfig> {
-        let mut params = CertificateParams::new([name.to_owned()]).expect("a name");
-        params.not_before = rcgen::date_time_ymd(2020, 1, 1);
-        params.not_after = rcgen::date_time_ymd(2021, 1, 1);
-        Self::serving(self.certified(params))
+        Self::serving(self.certified(expired_params_of(name)))
+    }
+
+    /// Returns certificate and key of a server with this name, whose certificate has expired, as another program reads them.
+    pub(crate) fn expired_pems(&self, name: &str) -> (String, String) {
+        let (certificate, key) = self.certified(expired_params_of(name));
+        (certificate.pem(), key.serialize_pem())
     }
 
     /// Returns the TLS configuration of a server with this name, whose certificate expires in a number of days.
@@ -160,6 +163,25 @@ impl Authority {
             .with_single_cert(vec![certificate.der().clone()], key);
         config.expect("a server's configuration").into()
     }
+}
+
+fn params_of(name: &str) -> CertificateParams {
+    named(CertificateParams::new([name.to_owned()]).expect("a name"), name)
+}
+
+fn expired_params_of(name: &str) -> CertificateParams {
+    let mut params = params_of(name);
+    params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+    params.not_after = rcgen::date_time_ymd(2021, 1, 1);
+    params
+}
+
+/// Returns parameters of a certificate with a subject of its own: one that has the subject of its issuer counts as signed by
+/// itself.
+fn named(mut params: CertificateParams, name: &str) -> CertificateParams {
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params
 }
 
 /// Returns the same connection, encrypted; the handshake happens with the first byte.
