@@ -3,6 +3,7 @@
 mod address;
 mod admin;
 mod amqp;
+mod live;
 mod reader;
 mod renamed;
 mod secret;
@@ -18,7 +19,7 @@ use config::{Environment, File, FileFormat, Map, Value};
 
 pub use self::address::Written;
 pub use self::admin::Admin;
-pub use self::amqp::Amqp;
+pub use self::amqp::{Amqp, TenantBinding};
 pub use self::sections::{
     Config, Content, Events, Keys, Log, LogFormat, Observe, Requests, Retry, Shelf, Store, Testmo, Worker,
 };

@@ -5,6 +5,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::delivery::{Event, Mode, Subscription};
+use super::login::Login;
 use super::session::Consumption;
 use super::status::Status;
 use crate::config::Amqp;
@@ -15,6 +16,7 @@ use crate::guard::{self, Count, Task};
 pub struct Intake {
     events: mpsc::Receiver<Event>,
     control: IntakeControl,
+    login: Login,
     status: watch::Receiver<Status>,
     panics: Count,
 }
@@ -55,8 +57,9 @@ impl Intake {
         // One message waits here at most; the others stay where the prefetch limit counts them.
         let (sender, events) = mpsc::channel(1);
         let control = IntakeControl::fresh();
-        let consumption =
-            Consumption::new(config.clone(), subscription, sender, (control.mode(), control.one_by_one()), close);
+        let login = Login::of(config);
+        let orders = (control.mode(), control.one_by_one(), login.clone());
+        let consumption = Consumption::new(config.clone(), subscription, sender, orders, close);
         let (status, panics) = (consumption.status(), consumption.panics());
         tasks.spawn(async move {
             tokio::select! {
@@ -65,12 +68,13 @@ impl Intake {
                 () = consumption.run(after) => {}
             }
         });
-        Self { events, control, status, panics }
+        Self { events, control, login, status, panics }
     }
 
     /// Creates an intake whose events come from a channel in place of a broker.
     pub fn of(events: mpsc::Receiver<Event>, status: watch::Receiver<Status>) -> Self {
-        Self { events, control: IntakeControl::fresh(), status, panics: Count::default() }
+        let (control, login) = (IntakeControl::fresh(), Login::unused());
+        Self { events, control, login, status, panics: Count::default() }
     }
 
     /// Returns the next event; `None` after [`IntakeControl::stop`] or closing, once all were given out. Cancelling the
@@ -82,6 +86,11 @@ impl Intake {
     /// Returns a handle that can be kept elsewhere.
     pub fn control(&self) -> IntakeControl {
         self.control.clone()
+    }
+
+    /// Returns a handle that changes the password for the next connection.
+    pub fn login(&self) -> Login {
+        self.login.clone()
     }
 
     /// Returns the count of panics that were caught in its task.

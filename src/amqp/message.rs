@@ -31,8 +31,10 @@ pub struct Message {
     pub content_encoding: Option<String>,
     /// The kind of message.
     pub kind: Option<String>,
-    /// Who published it.
+    /// Which program published it.
     pub app_id: Option<String>,
+    /// The broker's user that published it, if the publisher names it: the broker refuses any other name.
+    pub user_id: Option<String>,
     /// When it was made, in milliseconds since 1970; AMQP carries full seconds.
     pub timestamp_ms: Option<i64>,
     /// Headers with a single value, as text; at most 64 of at most 1024 bytes.
@@ -74,6 +76,7 @@ impl Message {
             content_encoding: text(properties.content_encoding()),
             kind: text(properties.kind()),
             app_id: text(properties.app_id()),
+            user_id: text(properties.user_id()),
             timestamp_ms: properties.timestamp().map(milliseconds),
             headers: headers.map(scalars).unwrap_or_default(),
             first_death_reason: headers.and_then(first_death_reason),

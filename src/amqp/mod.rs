@@ -12,7 +12,7 @@
 //! | `tail` | shows the events as they are published |
 //! | `greeting`, `size` | examine a broker without changing it |
 //! | `guard`, `unreadable` | keep headers that lapin cannot read from ending a connection |
-//! | `link`, `address`, `certificates`, `reconnect`, `backoff`, `status` | open, limit, watch and reopen a connection |
+//! | `link`, `address`, `login`, `certificates`, `reconnect`, `backoff`, `status` | open, limit, watch and reopen a connection |
 //!
 //! Invariants:
 //! - One publish is in flight on a channel. With two, lapin pairs confirms and returned messages
@@ -36,6 +36,7 @@ mod in_hand;
 mod intake;
 mod job;
 mod link;
+mod login;
 mod message;
 mod outgoing;
 mod pool;
@@ -57,6 +58,7 @@ pub use delivery::{Delivery, Event, Generation, Mode, Subscription};
 pub use greeting::{Greeting, greeting};
 pub use intake::{Intake, IntakeControl};
 pub use link::{ConnectError, Link, connect_once};
+pub use login::Login;
 pub use message::Message;
 pub use outgoing::{HeaderValue, Outgoing};
 pub use publish_error::{PublishError, PublishFault};

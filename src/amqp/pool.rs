@@ -14,6 +14,7 @@ use super::address::Address;
 use super::call::{CallError, channel_error};
 use super::job::Job;
 use super::link::{Change, Link, connect_once};
+use super::login::Login;
 use super::outgoing::Encoded;
 use super::publish_error::PublishError;
 use super::reconnect::{End, Reconnect};
@@ -24,6 +25,7 @@ use crate::guard::{Count, guarded};
 /// The connection for publishing and the tasks that own its channels.
 pub(super) struct Pool {
     config: Amqp,
+    login: Login,
     jobs: Arc<Mutex<mpsc::Receiver<Job>>>,
     board: StatusBoard,
     stop: CancellationToken,
@@ -31,10 +33,10 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    pub(super) fn new(config: Amqp, jobs: mpsc::Receiver<Job>, stop: CancellationToken) -> Self {
+    pub(super) fn new(config: Amqp, login: Login, jobs: mpsc::Receiver<Job>, stop: CancellationToken) -> Self {
         let target = Address::parse(&config.url).map_or_else(String::new, |a| a.target());
         let board = StatusBoard::new("publish".to_owned(), target);
-        Self { config, jobs: Arc::new(Mutex::new(jobs)), board, stop, panics: Count::default() }
+        Self { config, login, jobs: Arc::new(Mutex::new(jobs)), board, stop, panics: Count::default() }
     }
 
     pub(super) fn panics(&self) -> Count {
@@ -60,9 +62,10 @@ impl Pool {
 
     /// Serves one connection from opening to end.
     async fn serve(&self) -> End {
+        let config = self.login.applied_to(&self.config);
         let opening = tokio::select! {
             () = self.stop.cancelled() => return End::Stopped,
-            opening = connect_once(&self.config, "publish") => opening,
+            opening = connect_once(&config, "publish") => opening,
         };
         let link = match opening {
             Ok(link) => Arc::new(link),

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::job::{Claim, Job};
+use super::login::Login;
 use super::outgoing::Outgoing;
 use super::pool::Pool;
 use super::publish_error::PublishError;
@@ -21,6 +22,7 @@ use crate::guard::{self, Count, Task};
 #[derive(Clone)]
 pub struct Publisher {
     jobs: mpsc::Sender<Job>,
+    login: Login,
     status: watch::Receiver<Status>,
     stop: CancellationToken,
     publish_timeout: Duration,
@@ -65,7 +67,8 @@ impl Publisher {
     pub fn start(config: &Amqp, tasks: &TaskTracker, stop: CancellationToken) -> Self {
         // Room for one waiting message per channel; further publishers wait with their own copy.
         let (jobs, queue) = mpsc::channel(config.publish_channels.max(1));
-        let pool = Pool::new(config.clone(), queue, stop.clone());
+        let login = Login::of(config);
+        let pool = Pool::new(config.clone(), login.clone(), queue, stop.clone());
         let (status, panics) = (pool.status(), pool.panics());
         tasks.spawn(async move {
             tokio::select! {
@@ -76,12 +79,18 @@ impl Publisher {
         });
         Self {
             jobs,
+            login,
             status,
             stop,
             publish_timeout: config.publish_timeout,
             max_message_bytes: config.max_message_bytes,
             panics,
         }
+    }
+
+    /// Returns a handle that changes the password for the next connection.
+    pub fn login(&self) -> Login {
+        self.login.clone()
     }
 
     /// Returns the state of the connection.

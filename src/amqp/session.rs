@@ -19,6 +19,7 @@ use super::delivery::{Delivery, Event, Generation, Mode, Subscription};
 use super::guard::Marker;
 use super::in_hand::{InHand, OfSubscription};
 use super::link::{Change, Changes, Link, connect_once};
+use super::login::Login;
 use super::message::Message;
 use super::prefetch::{Load, Prefetch};
 use super::reconnect::{End, Reconnect};
@@ -34,6 +35,7 @@ pub(super) struct Consumption {
     events: Option<mpsc::Sender<Event>>,
     mode: watch::Receiver<Mode>,
     one_by_one: watch::Receiver<bool>,
+    login: Login,
     close: CancellationToken,
     board: StatusBoard,
     careful: Careful,
@@ -66,7 +68,7 @@ impl Consumption {
         config: Amqp,
         subscription: Subscription,
         events: mpsc::Sender<Event>,
-        (mode, one_by_one): (watch::Receiver<Mode>, watch::Receiver<bool>),
+        (mode, one_by_one, login): (watch::Receiver<Mode>, watch::Receiver<bool>, Login),
         close: CancellationToken,
     ) -> Self {
         let target = Address::parse(&config.url).map_or_else(String::new, |a| a.target());
@@ -80,6 +82,7 @@ impl Consumption {
             events: Some(events),
             mode,
             one_by_one,
+            login,
             close,
             board,
             careful: Careful::default(),
@@ -129,9 +132,10 @@ impl Consumption {
     /// Serves one connection from opening to end.
     async fn serve(&mut self) -> End {
         let purpose = format!("consume {}", self.subscription.queue);
+        let config = self.login.applied_to(&self.config);
         let opening = tokio::select! {
             () = self.close.cancelled() => return End::Stopped,
-            opening = connect_once(&self.config, &purpose) => opening,
+            opening = connect_once(&config, &purpose) => opening,
         };
         let link = match opening {
             Ok(link) => link,

@@ -27,6 +27,7 @@ mod open;
 mod output;
 mod progress;
 mod publish;
+mod reload;
 mod renamed;
 mod replay;
 mod replays;

@@ -8,16 +8,19 @@ use testmo_courier::config::{Config, Sources};
 use testmo_courier::http::admin;
 use testmo_courier::worker::Service;
 use testmo_courier::{telemetry, worker};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::failure::Failure;
 use super::listen::listen;
 use super::open::configuration;
-use super::signals::Signals;
+use super::reload::reload;
+use super::signals::{Hangups, Signals};
 
 pub(super) const EXAMPLES: &str = "\
 On SIGTERM or Ctrl-C the worker takes no more batches, lets its requests finish for at most worker.drain_timeout,
 and ends within 5 seconds after that. A second signal ends the worker at once; no batch is lost.
+On SIGHUP the worker reads the configuration's files again, and logs what it takes over and what needs a restart.
 
 Examples:
   testmo-courier run
@@ -34,10 +37,11 @@ pub(super) async fn execute(files: &[PathBuf]) -> Result<(), Failure> {
         );
     }
     doctor::at_start(&config, files).await;
-    let mut signals = Signals::listen()?;
+    let (mut signals, mut hangups) = (Signals::listen()?, Hangups::listen()?);
     let stop = CancellationToken::new();
     let api = api(&config).await?;
-    let mut worker = pin!(worker::run(config, api, stop.clone()));
+    let (configs, followed) = watch::channel(config);
+    let mut worker = pin!(worker::run(followed, api, stop.clone()));
     loop {
         tokio::select! {
             end = &mut worker => return end.map_err(Failure::from),
@@ -47,6 +51,7 @@ pub(super) async fn execute(files: &[PathBuf]) -> Result<(), Failure> {
                 }
                 stop.cancel();
             }
+            () = hangups.next() => reload(files, &configs),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use humantime_serde::re::humantime::format_duration;
 use serde_json::json;
-use testmo_courier::config::{Amqp, Config, LogFormat, Testmo, Written};
+use testmo_courier::config::{Amqp, Config, LogFormat, Testmo, Written, keys};
 
 const HEADING: &str = "\
 # The settings in force: every key with its value and meaning; passwords are not shown.
@@ -28,6 +28,27 @@ pub(super) fn annotated(template: &str, config: &Config, defaults: &Config) -> S
         text.push('\n');
     }
     text
+}
+
+/// Returns the keys in whose values two configurations differ, secrets included, without the values.
+pub(super) fn differences(one: &Config, other: &Config) -> Vec<String> {
+    let differs = |key: &String| value(one, key) != value(other, key);
+    let mut keys: Vec<String> = keys().into_iter().filter(differs).collect();
+    // A secret is not among the values that are shown. What else of an address differs is.
+    let secrets = [
+        (["amqp.url", "amqp.user", "amqp.password"], one.amqp.url != other.amqp.url),
+        (["store.url", "store.url_file", "store.password"], one.store.url != other.store.url),
+        (
+            ["testmo.proxy", "testmo.proxy_file", "testmo.proxy"],
+            one.testmo.proxy.as_str() != other.testmo.proxy.as_str(),
+        ),
+    ];
+    for ([address, beside, secret], is_other) in secrets {
+        if is_other && !keys.iter().any(|key| key == address || key == beside || key.starts_with(secret)) {
+            keys.push(secret.to_owned());
+        }
+    }
+    keys
 }
 
 fn setting(section: &str, key: &str, config: &Config, defaults: &Config) -> String {
@@ -99,6 +120,7 @@ fn amqp(amqp: &Amqp, key: &str) -> Option<String> {
         "client_cert_file" => file(amqp.client_cert_file.as_deref()),
         "client_key_file" => file(amqp.client_key_file.as_deref()),
         "connection_name" => text(&amqp.connection_name),
+        "tenant_binding" => text(amqp.tenant_binding.name()),
         "declare_topology" => amqp.declare_topology.to_string(),
         "prefetch" => number(amqp.prefetch),
         "max_message_bytes" => number(amqp.max_message_bytes),
@@ -256,6 +278,18 @@ mod tests {
         let config = with(&[("COURIER_AMQP__USER", "courier"), ("COURIER_AMQP__PASSWORD", "hunter2")]);
         let shown = annotated(DEFAULTS, &config, &defaults);
         assert!(!shown.contains("hunter2") && shown.contains("\npassword = \"***\""), "{shown}");
+    }
+
+    #[test]
+    fn differences_name_keys_and_secrets_without_their_values() {
+        let of = |one: &[(&str, &str)], other: &[(&str, &str)]| differences(&with(one), &with(other));
+        assert_eq!(of(&[], &[]), [""; 0]);
+        let url = |url| [("AMQP_URL", url)];
+        assert_eq!(of(&url("amqp://u:a@h"), &url("amqp://u:b@h")), ["amqp.password"]);
+        assert_eq!(of(&url("amqp://u:a@h"), &url("amqp://v:b@h")), ["amqp.url"]);
+        let store = |url| [("DATABASE_URL", url), ("COURIER_LOG__LEVEL", "debug")];
+        assert_eq!(of(&store("postgres://u:a@h/d"), &store("postgres://u:b@h/d")), ["store.password"]);
+        assert_eq!(of(&[], &[("COURIER_LOG__LEVEL", "debug")]), ["log.level"]);
     }
 
     #[test]

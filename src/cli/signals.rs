@@ -1,4 +1,4 @@
-//! Listens to the signals that end a command: SIGTERM and SIGINT.
+//! Listens to the signals that end a command, SIGTERM and SIGINT, and to the one that has a worker read its configuration again.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -10,14 +10,24 @@ pub(crate) struct Signals {
     terminate: Signal,
 }
 
+/// The signal to read the configuration again; while it is listened to, it no longer ends the process.
+pub(crate) struct Hangups(Signal);
+
+impl Hangups {
+    /// Begins to listen.
+    pub(crate) fn listen() -> Result<Self, Failure> {
+        Ok(Self(listen(SignalKind::hangup())?))
+    }
+
+    /// Waits for the next one.
+    pub(crate) async fn next(&mut self) {
+        self.0.recv().await;
+    }
+}
+
 impl Signals {
     /// Begins to listen.
     pub(crate) fn listen() -> Result<Self, Failure> {
-        let listen = |kind| {
-            signal(kind).map_err(|error| {
-                Failure::unreachable(format!("signals cannot be received ({error})"), "check the process limits")
-            })
-        };
         Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
     }
 
@@ -28,4 +38,10 @@ impl Signals {
             _ = self.terminate.recv() => {}
         }
     }
+}
+
+fn listen(kind: SignalKind) -> Result<Signal, Failure> {
+    signal(kind).map_err(|error| {
+        Failure::unreachable(format!("signals cannot be received ({error})"), "check the process limits")
+    })
 }

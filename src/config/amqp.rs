@@ -18,6 +18,7 @@ pub struct Amqp {
     pub client_cert_file: Option<PathBuf>,
     pub client_key_file: Option<PathBuf>,
     pub connection_name: String,
+    pub tenant_binding: TenantBinding,
     pub declare_topology: bool,
     pub prefetch: u16,
     pub max_message_bytes: usize,
@@ -40,6 +41,36 @@ pub struct Amqp {
     pub events_exchange: String,
 }
 
+/// What of a message has to name its tenant, beside the message itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TenantBinding {
+    /// Nothing: every user that may publish batches may publish for every tenant.
+    None,
+    /// The property `user_id`, which the broker checks.
+    UserId,
+    /// What follows the first dot of the routing key, which the broker can limit for a user.
+    RoutingKey,
+}
+
+impl TenantBinding {
+    /// Returns the word for it in a configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::UserId => "user_id",
+            Self::RoutingKey => "routing_key",
+        }
+    }
+}
+
+impl std::str::FromStr for TenantBinding {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        [Self::None, Self::UserId, Self::RoutingKey].into_iter().find(|binding| binding.name() == text).ok_or(())
+    }
+}
+
 /// The files of the authority, and of the certificate and the key of the client.
 const CERTIFICATES: [&str; 3] = ["amqp.ca_file", "amqp.client_cert_file", "amqp.client_key_file"];
 
@@ -58,6 +89,9 @@ impl Amqp {
             client_cert_file,
             client_key_file,
             connection_name: r.name("amqp.connection_name"),
+            tenant_binding: r
+                .parsed("amqp.tenant_binding", "none, user_id or routing_key")
+                .unwrap_or(TenantBinding::None),
             declare_topology: r.truth("amqp.declare_topology"),
             prefetch: r.whole("amqp.prefetch", 1..=2_000),
             max_message_bytes: r.whole("amqp.max_message_bytes", 1_000..=134_217_728),

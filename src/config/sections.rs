@@ -93,7 +93,7 @@ pub struct Content {
 }
 
 /// `[retry]`
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 #[expect(missing_docs, reason = "config/default.toml documents every key")]
 pub struct Retry {
     pub max_attempts: u32,

@@ -46,6 +46,11 @@ impl<E> Lanes<E> {
         }
     }
 
+    /// Keeps to other limits from now on; what is under way beyond them ends first.
+    pub fn keep_to(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
     /// Adds an entry to the lane of its account.
     pub fn join(&mut self, ticket: Ticket, entry: E, place: QueuePosition) {
         self.arrivals += 1;

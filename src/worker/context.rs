@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicU64;
 
 use tokio::sync::{Notify, mpsc};
 
+use super::live::Live;
 use super::model::{Backlogs, SlowTrials, Troubles};
 use super::room::ReadingRoom;
 use super::stop::Stop;
@@ -20,7 +21,10 @@ use crate::testmo::Client;
 
 /// A worker's configuration and neighbours.
 pub(super) struct WorkerContext {
+    /// The configuration of the start.
     pub(super) config: Config,
+    /// The settings that can differ from it by now.
+    pub(super) live: Live,
     pub(super) store: Arc<dyn Storage>,
     pub(super) tenants: Tenants,
     pub(super) client: Client,

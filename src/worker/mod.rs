@@ -25,6 +25,7 @@ mod delivery;
 mod dispatch;
 mod failpoint;
 mod intake;
+mod live;
 mod loops;
 mod maintenance;
 mod meanwhile;
@@ -41,25 +42,27 @@ mod supervisor;
 mod turns;
 mod unit;
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use self::dispatch::View;
+use self::live::Live;
 pub use self::loops::TaskEnded;
 use self::loops::{GRACE, Loops, within};
 pub use self::service::Service;
 use self::stop::ALL_OVER;
 pub use self::stop::Stopped;
 pub use self::supervisor::{Neighbours, work};
-use crate::amqp::{Intake, Publisher, Subscription};
+use crate::amqp::{Intake, Login, Publisher, Subscription};
 use crate::batch::restored::Restored;
 use crate::clock::Clock;
 use crate::config::{Config, redacted};
@@ -123,11 +126,16 @@ pub enum RunError {
 /// When the worker cannot start, a defect has ended one of its tasks, or something was cut because the drain time was
 /// over. Some seconds after the drain time it has ended, whatever its dependencies do. It ends at once if the file of its
 /// store was taken away.
-pub async fn run(config: Config, service: Option<Service>, stop: CancellationToken) -> Result<(), RunError> {
+pub async fn run(
+    configs: watch::Receiver<Config>,
+    service: Option<Service>,
+    stop: CancellationToken,
+) -> Result<(), RunError> {
+    let config = configs.borrow().clone();
     // Before the worker has started nothing is under way, so nothing has to be drained.
     let files = service.as_ref().map_or(0, |service| service.files);
     match stop.run_until_cancelled(Box::pin(start(config, files))).await {
-        Some(started) => run_started(started?, service, stop).await,
+        Some(started) => run_started(started?, configs, service, stop).await,
         None => Ok(()),
     }
 }
@@ -184,7 +192,12 @@ fn share_out_files(config: &mut Config, files: u32) -> Result<usize, TooFewFiles
     Ok(sockets)
 }
 
-async fn run_started(started: Started, service: Option<Service>, stop: CancellationToken) -> Result<(), RunError> {
+async fn run_started(
+    started: Started,
+    configs: watch::Receiver<Config>,
+    service: Option<Service>,
+    stop: CancellationToken,
+) -> Result<(), RunError> {
     let Started { config, keyring, metrics, store, restored, client, listener } = started;
     let kept = config.store.clone();
     tracing::info!(
@@ -206,11 +219,16 @@ async fn run_started(started: Started, service: Option<Service>, stop: Cancellat
     };
     let readiness = Readiness::default();
     let (lanes, views) = mpsc::channel(4);
+    let (dead, unrouted) = (later(&amqp.dead_letter_queue), later(&amqp.unrouted_queue));
+    let publisher = Publisher::start(amqp, &links, close.child_token());
+    let logins = [cases.login(), dead.login(), unrouted.login(), publisher.login()];
+    let renewing = renew_logins(Live::follow(configs.clone()), logins);
     let neighbours = Neighbours {
-        dead: later(&amqp.dead_letter_queue),
-        unrouted: later(&amqp.unrouted_queue),
+        dead,
+        unrouted,
         cases,
-        publisher: Arc::new(Publisher::start(amqp, &links, close.child_token())),
+        publisher: Arc::new(publisher),
+        configs,
         store: Arc::new(store.clone()),
         restored,
         client,
@@ -224,6 +242,7 @@ async fn run_started(started: Started, service: Option<Service>, stop: Cancellat
         serve_and_work(config, keyring, metrics, readiness.clone(), neighbours, (&links, beside), stop.clone());
     let (ended, stopped_at) = tokio::select! {
         ended = noting_the_stop(working, &stop) => ended,
+        never = renewing => match never {},
         change = store.file_changed() => {
             // Nothing can be stored any more, so nothing may be acknowledged: as in a crash, but what was stored is saved.
             tracing::error!(%change, "the store was taken away; the worker stops");
@@ -250,6 +269,14 @@ async fn run_started(started: Started, service: Option<Service>, stop: Cancellat
         Stopped::Drained if closed.is_some() => Ok(()),
         Stopped::Drained => Err(RunError::Cut(vec![LINKS])),
         Stopped::Cut(what) => Err(RunError::Cut(what)),
+    }
+}
+
+/// Has each connection to the broker be opened with the password in force; open ones stay as they are.
+async fn renew_logins(mut live: Live, logins: [Login; 4]) -> Infallible {
+    loop {
+        live.changed().await;
+        logins.iter().for_each(|login| login.renew(live.broker_url()));
     }
 }
 

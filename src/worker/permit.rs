@@ -181,5 +181,5 @@ pub(super) async fn report(context: &WorkerContext, access: &Access, signal: Sig
 /// Returns an observation of the account of a connection, to be stored.
 pub(super) fn observation(context: &WorkerContext, access: &Access, signal: Signal) -> AccountObservation {
     let account = access.origin.as_str().to_owned();
-    AccountObservation { account, signal, ceiling: context.config.requests.account_concurrency }
+    AccountObservation { account, signal, ceiling: context.live.account_concurrency() }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use tokio::sync::watch::Receiver;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
@@ -16,6 +17,7 @@ use super::dispatch::{Dispatcher, DispatcherCommand, View};
 use super::intake::consumer::take_batches;
 use super::intake::shelf_poller::take_from_shelf;
 use super::intake::undeliverable::{GIVEN_UP, UNROUTED, take_undeliverable};
+use super::live::Live;
 use super::loops::{Loops, TaskEnded, while_kept, within};
 use super::maintenance::connected::retry_connected;
 use super::maintenance::counts::keep_counts;
@@ -63,6 +65,8 @@ pub struct Neighbours {
     pub restored: Restored,
     /// Calls Testmo.
     pub client: Client,
+    /// The configuration, as it is read again.
+    pub configs: Receiver<Config>,
     /// Requests for a picture of the lanes.
     pub views: mpsc::Receiver<View>,
     /// Closes the connections to the broker, once nothing is left to be sent over them.
@@ -82,11 +86,17 @@ pub async fn work(
     neighbours: Neighbours,
     stop: CancellationToken,
 ) -> Result<Stopped, TaskEnded> {
-    let Neighbours { cases, dead, unrouted, publisher, store, restored, client, views, close } = neighbours;
+    let Neighbours { cases, dead, unrouted, publisher, store, restored, client, configs, views, close } = neighbours;
     let (fresh_events, fresh) = mpsc::channel(RELAY_CAPACITY);
     let (stop, cuts) = Stop::new(stop);
-    let context =
-        Arc::new(context_of(config, keyring, metrics, (store, restored), client, (fresh_events, stop.clone())));
+    let context = Arc::new(context_of(
+        (config, configs),
+        keyring,
+        metrics,
+        (store, restored),
+        client,
+        (fresh_events, stop.clone()),
+    ));
     // Not one of the tasks that are waited for: it has to go on when they hang.
     let phases = TaskTracker::new().spawn(stop.clone().follow(context.config.worker.drain_timeout));
     let intakes = [&cases, &dead, &unrouted];
@@ -188,7 +198,7 @@ async fn unless_over(stop: Stop, task: Task, work: impl Future<Output = ()>) {
 }
 
 fn context_of(
-    config: Config,
+    (config, configs): (Config, Receiver<Config>),
     keyring: Keyring,
     metrics: Metrics,
     (store, restored): (Arc<dyn Storage>, Restored),
@@ -215,6 +225,7 @@ fn context_of(
         clock: store.clock(),
         restored,
         store,
+        live: Live::follow(configs),
         config,
     }
 }

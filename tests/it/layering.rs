@@ -99,7 +99,7 @@ const WORKER_MAY_NAME: &[(&str, &[&str])] = &[
 ];
 
 /// Parts of `worker` that name no other part of `worker`.
-const LEAVES: &[&str] = &["backoff", "failpoint", "meanwhile", "room", "stop", "turns"];
+const LEAVES: &[&str] = &["backoff", "failpoint", "live", "meanwhile", "room", "stop", "turns"];
 
 /// Sets of files that may name each other in a circle, with the reason.
 const MAY_CIRCLE: &[(&[&str], &str)] = &[
@@ -122,6 +122,10 @@ const MAY_CIRCLE: &[(&[&str], &str)] = &[
             "store::ledger::success",
             "store::outbox",
             "store::removal",
+            "store::rotation",
+            "store::rotation::guard",
+            "store::rotation::model",
+            "store::rotation::rows",
             "store::shelf::row",
             "store::written",
         ],

@@ -3,6 +3,7 @@
 mod amqp;
 mod api;
 mod audited;
+mod bound_tenants;
 mod bounds;
 mod case_folders;
 mod cli;
@@ -50,6 +51,7 @@ mod poison;
 mod project_fields;
 mod proxy;
 mod refused_values;
+mod reloaded;
 #[cfg(debug_assertions)]
 mod remedies;
 mod rendered;

@@ -36,7 +36,7 @@ use testmo_courier::testmo::Client;
 use testmo_courier::worker::{Neighbours, work};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -71,6 +71,7 @@ pub(crate) async fn run(file: &Path) -> anyhow::Result<()> {
         store: Arc::new(store),
         restored: Restored::default(),
         client,
+        configs: watch::channel(config.clone()).1,
         views,
         close: close.clone(),
     };

@@ -35,7 +35,7 @@ pub(super) async fn examine(config: &Config, store: &Store, most: usize) -> Vec<
     let reading = async {
         match sample(store, most).await {
             Ok((sample, states)) => {
-                let findings = of_tenants(config, store, &sample, &states);
+                let findings = of_tenants(config, store, &sample, &states).await;
                 rows = sample;
                 Outcome::done(Check::Tenants, findings)
             }
@@ -62,8 +62,11 @@ fn evenly<T>(all: &[T], most: usize) -> impl Iterator<Item = &T> {
     all.iter().step_by(step).take(most)
 }
 
-fn of_tenants(config: &Config, store: &Store, rows: &[ConnectionRow], states: &[Status]) -> Vec<Finding> {
+async fn of_tenants(config: &Config, store: &Store, rows: &[ConnectionRow], states: &[Status]) -> Vec<Finding> {
     let keyring = Keyring::load(&config.keys.master_key_file).ok();
+    if let (Some(keyring), Ok(Some(wrapped))) = (&keyring, store.wrapped_master_key().await) {
+        keyring.learn(&wrapped);
+    }
     let tenants =
         keyring.map(|keyring| Tenants::new(Arc::new(store.clone()), keyring, AddressPolicy::new(&config.testmo)));
     let findings = rows.iter().zip(states).filter_map(|(row, status)| {

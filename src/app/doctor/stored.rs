@@ -6,7 +6,7 @@ use super::finding::{Check, Finding};
 use super::outcome::{Outcome, limited};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::store::{Store, StoreError, StoreHealth, StoreLocation, TablesState};
+use crate::store::{ConnectionStore, Store, StoreError, StoreHealth, StoreLocation, TablesState};
 use crate::tenants::{KeyError, Keyring, MASTER_KEY_FACT};
 
 /// How far pruning may be behind; the alert on it has the same limit.
@@ -72,8 +72,12 @@ pub(super) async fn master_key(config: &Config, store: &Store) -> Outcome {
         return Outcome::done(Check::MasterKey, Vec::new());
     };
     let checking = async {
+        // The tables of an earlier version have none.
+        if let Ok(Some(wrapped)) = store.wrapped_master_key().await {
+            keyring.learn(&wrapped);
+        }
         match store.fact(MASTER_KEY_FACT).await {
-            Ok(Some(word)) if word != keyring.check_word() => {
+            Ok(Some(word)) if !keyring.knows(&word) => {
                 let error = KeyError::OtherMasterKey(config.keys.master_key_file.clone());
                 Outcome::done(Check::MasterKey, vec![Finding::of_error(Check::MasterKey, &error)])
             }

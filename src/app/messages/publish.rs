@@ -8,7 +8,7 @@ use super::super::actor::{ActionError, Actor, Role, require};
 use super::message::Message;
 use crate::amqp::{self, ConnectError, PublishError, Publisher};
 use crate::clock::Clock;
-use crate::config::Amqp;
+use crate::config::{Amqp, TenantBinding};
 use crate::store::audit::{AuditAction, AuditEntry, AuditSubject};
 use crate::store::ledger::Commit;
 use crate::store::{LedgerStore, Store};
@@ -62,10 +62,19 @@ async fn publish_each<'a, E: From<PublishError> + From<ActionError>>(
             let audit = vec![entry(actor, message)];
             store.commit(Commit { audit, ..Commit::default() }.into()).await.map_err(ActionError::from)?;
         }
-        publisher.publish(message.outgoing(&config.cases_exchange, ROUTING_KEY, now)).await?;
+        publisher.publish(message.outgoing(&config.cases_exchange, &routing_key(config, message), now)).await?;
         published(message)?;
     }
     Ok(())
+}
+
+/// Returns the routing key of a message, with its tenant where that is required.
+fn routing_key(config: &Amqp, message: &Message) -> String {
+    let is_bound = config.tenant_binding == TenantBinding::RoutingKey;
+    match message.key.as_ref().filter(|_| is_bound) {
+        Some(key) => format!("{ROUTING_KEY}.{}", key.tenant),
+        None => ROUTING_KEY.to_owned(),
+    }
 }
 
 /// Describes the publishing of a message as the audit keeps it.

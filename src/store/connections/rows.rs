@@ -144,7 +144,8 @@ fn columns(row: &AnyRow) -> Result<ConnectionRow, StoreError> {
             nonce: row.blob("key_nonce")?,
             ciphertext: row.blob("key_ciphertext")?,
             bound_to: row.text("key_bound_to")?,
-            key_id: row.text("key_id")?,
+            // The tables of an earlier version, which are only examined, have none.
+            key_id: row.text("key_id").unwrap_or_default(),
         },
         expires_on: row.maybe_text("expires_on")?,
         project: row.whole("project_id")?,

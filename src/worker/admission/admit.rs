@@ -10,7 +10,7 @@ use crate::tenants::{Resolution, ResolveError};
 use crate::worker::admission::awaiting::Awaiting;
 use crate::worker::admission::reject::{Rejection, reject};
 use crate::worker::context::WorkerContext;
-use crate::worker::model::{ActiveBatch, InboundMessage};
+use crate::worker::model::{ActiveBatch, InboundMessage, unproven};
 use crate::worker::outcome::duplicate::resend_if_finished;
 use crate::worker::outcome::park::name_of_row;
 
@@ -78,6 +78,10 @@ pub(in crate::worker) async fn admit(
         Ok(decoded) => decoded,
         Err(undecodable) => return Ok(rejected(rejection_of(undecodable))),
     };
+    if let Some(fault) = unproven(context.config.amqp.tenant_binding, &message.headers, &decoded.key.tenant) {
+        let (reason, detail) = (Reason::InvalidMessage, fault.to_string());
+        return Ok(rejected(Rejection { reason, subject: None, faults: vec![fault], detail }));
+    }
     may_panic("arrive", &decoded.key);
     match resolve(context, &decoded).await? {
         Resolution::Ready(connection) => {

@@ -10,7 +10,7 @@ use crate::store::ledger::{Commit, CommitOutcome};
 use crate::store::shelf::{ShelfIdentity, ShelvedUntil, Shelving};
 use crate::worker::context::WorkerContext;
 use crate::worker::failpoint::{self, Failpoint};
-use crate::worker::model::InboundMessage;
+use crate::worker::model::{InboundMessage, unproven};
 use crate::worker::outcome::commit::commit;
 use crate::worker::outcome::park::{count_shelved, shelving_of};
 
@@ -38,6 +38,9 @@ pub(in crate::worker) async fn reject(
     let Rejection { reason, subject, faults, detail } = rejection;
     let detail = excerpt(&detail, LONGEST_DETAIL);
     let hash = message.hash().await;
+    // No event reports on a tenant's batch because of a message that was not published for this tenant.
+    let binding = context.config.amqp.tenant_binding;
+    let subject = subject.filter(|(tenant, _)| unproven(binding, &message.headers, tenant).is_none());
     let (tenant, key) = subject.map_or((None, None), |(tenant, key)| (Some(tenant), key));
     let batch = key.as_ref().map(|key| &key.batch);
     let event = event::of_message(&MessageInput {

@@ -125,7 +125,7 @@ fn claim_of(context: &WorkerContext, push: &str, connection: &Connection, shares
         tenant: connection.tenant.clone(),
         connection: connection.version.clone(),
         account: connection.access.origin.as_str().to_owned(),
-        ceiling: context.config.requests.account_concurrency,
+        ceiling: context.live.account_concurrency(),
         holder: context.holder.clone(),
         lease: context.config.testmo.lease(),
         batches: shares.iter().map(Share::claimed).collect(),

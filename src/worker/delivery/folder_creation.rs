@@ -150,7 +150,7 @@ fn folder_limits(context: &WorkerContext, shows_new_ones: bool) -> FolderLimits 
     FolderLimits {
         window,
         unknown: if shows_new_ones { SHOWN_WITHIN.min(window) } else { window },
-        spacing: context.config.retry.shelf_backoff_min,
+        spacing: context.live.retry().shelf_backoff_min,
     }
 }
 

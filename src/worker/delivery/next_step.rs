@@ -30,7 +30,7 @@ pub(in crate::worker) const PAUSED: Duration = Duration::from_secs(24 * 3_600);
 pub(super) fn pause_of(context: &WorkerContext, parts: &[Part]) -> Duration {
     let failed = parts.iter().filter(|part| matches!(part.next, Some(NextStep::Retry(..))));
     let tries = failed.map(|part| part.batch.tries + 1).max();
-    tries.map_or(Duration::ZERO, |tries| backoff::pause(&context.config.retry, tries))
+    tries.map_or(Duration::ZERO, |tries| backoff::pause(&context.live.retry(), tries))
 }
 
 /// Carries out what follows; `pause` is the shortest wait of a batch that is retried in this process.
@@ -56,7 +56,7 @@ pub(super) async fn apply_next_step(
             Ok(Disposition::Shelved)
         }
         NextStep::Defer(reason, detail, expected) => {
-            let retry = &delivery.context.config.retry;
+            let retry = &delivery.context.live.retry();
             let doubled = retry.shelf_backoff_min.saturating_mul(2_u32.saturating_pow(batch.message.parks.min(20)));
             let wait = doubled.min(retry.shelf_backoff_max);
             batch.message.parks += 1;
@@ -121,7 +121,7 @@ async fn retry(
                 batch,
                 reason,
                 detail,
-                ShelvedUntil::After(context.config.retry.shelf_backoff_max.max(least)),
+                ShelvedUntil::After(context.live.retry().shelf_backoff_max.max(least)),
             )
             .await?;
             Ok(Disposition::Shelved)
@@ -142,7 +142,7 @@ fn after(pause: Duration) -> Disposition {
 
 /// Returns the configured limits of retries.
 fn patience_limits(context: &WorkerContext) -> PatienceLimits {
-    let retry = &context.config.retry;
+    let retry = &context.live.retry();
     PatienceLimits {
         in_process: retry.max_attempts,
         first_park: retry.shelf_backoff_min,

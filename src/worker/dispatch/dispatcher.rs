@@ -84,7 +84,7 @@ impl Dispatcher {
         mut commands: mpsc::Receiver<DispatcherCommand>,
         mut views: mpsc::Receiver<View>,
     ) {
-        let stop = self.context.stop.draining().clone();
+        let (stop, mut live) = (self.context.stop.draining().clone(), self.context.live.clone());
         let mut sweep = tokio::time::interval(SWEEP);
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !stop.is_cancelled() {
@@ -94,6 +94,7 @@ impl Dispatcher {
                 biased;
                 () = stop.cancelled() => {}
                 _ = sweep.tick() => self.sweep(),
+                () = live.changed() => self.lanes.keep_to(limits(&self.context)),
                 Some(view) = views.recv() => self.show(view),
                 Some(ended) = self.work.join_next_with_id() => self.ended(ended),
                 Some(command) = self.commands.recv() => self.handle(command),
@@ -290,7 +291,7 @@ impl Dispatcher {
     /// Lowers the limit of an account whose answers take longer and longer.
     fn slow_down(&self, account: &Arc<str>) {
         tracing::info!(%account, "responses have become slow; the number of concurrent requests is lowered");
-        let ceiling = self.context.config.requests.account_concurrency;
+        let ceiling = self.context.live.account_concurrency();
         let observation = Some(AccountObservation { account: account.to_string(), signal: Signal::Slow, ceiling });
         let context = self.context.clone();
         self.background.run(format!("limit of {account}"), async move {

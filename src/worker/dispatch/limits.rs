@@ -1,4 +1,4 @@
-//! Takes the limits of all lanes from the configuration.
+//! Takes the limits of all lanes from the configuration in force.
 
 use crate::lane::Limits;
 use crate::worker::context::WorkerContext;
@@ -10,7 +10,7 @@ pub(super) fn limits(context: &WorkerContext) -> Limits {
         max_cases: requests.max_cases,
         max_bytes: requests.max_bytes,
         pack: requests.pack_batches,
-        concurrency: requests.account_concurrency_per_worker,
+        concurrency: context.live.account_concurrency_per_worker(),
         in_flight: requests.worker_concurrency,
         pausing: usize::from(context.config.amqp.prefetch / 2).max(1),
         memory: worker.max_queued_bytes,

@@ -10,17 +10,19 @@ use crate::guard::{Task, guarded_now};
 use crate::store::StoreError;
 use crate::worker::admission::quarantine::quarantine;
 use crate::worker::context::WorkerContext;
-use crate::worker::model::{InboundMessage, kept_headers};
+use crate::worker::model::{InboundMessage, kept_headers, proof_of};
 use crate::worker::store_retry::{STORE_PAUSE, patiently};
 use crate::worker::unit::{panicked, unit};
 
 /// Returns a delivered message, decompressed; if a defect makes its headers unreadable, it goes on without them.
 pub(super) async fn message_of(context: &WorkerContext, task: Task, mut message: Message) -> InboundMessage {
     let (body, published_at) = (Arc::new(std::mem::take(&mut message.body)), message.timestamp_ms);
-    let headers = guarded_now(|| kept_headers(message)).unwrap_or_else(|panic| {
+    let proof = proof_of(context.config.amqp.tenant_binding, &message);
+    let mut headers = guarded_now(|| kept_headers(message)).unwrap_or_else(|panic| {
         panicked(context, task, &format!("headers of message {}", raw_hash(&body)), panic);
         BTreeMap::new()
     });
+    headers.extend(proof);
     let message = InboundMessage::fresh(body, headers, published_at, context.store.now());
     decompressed(context, task, message).await
 }

@@ -157,6 +157,6 @@ impl LateCheck {
     fn is_too_old(&self, record: &BatchRecord) -> bool {
         let since = record.settled_at.map_or(0, |at| self.context.store.now() - at);
         Duration::from_millis(u64::try_from(since).unwrap_or(0))
-            > self.context.config.retry.give_up_after + self.context.config.testmo.late_duplicate_check_delay
+            > self.context.live.retry().give_up_after + self.context.config.testmo.late_duplicate_check_delay
     }
 }

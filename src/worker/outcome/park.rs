@@ -81,7 +81,7 @@ pub(in crate::worker) async fn park_unreadable(
 
 /// Returns how long to wait for a row of the store to become readable.
 pub(in crate::worker) fn unreadable_row_wait(context: &WorkerContext) -> Duration {
-    UNREADABLE_ROW_WAIT.min(context.config.retry.shelf_backoff_max)
+    UNREADABLE_ROW_WAIT.min(context.live.retry().shelf_backoff_max)
 }
 
 /// Names a row that cannot be read.

@@ -30,7 +30,7 @@ impl IdOrder {
 /// Stores that the ids of an account do not show which case is older.
 pub(in crate::worker) async fn note_disorder(context: &WorkerContext, account: &str) -> Result<(), StoreError> {
     tracing::warn!(account, "case ids do not ascend in this account; after an unknown outcome a person has to decide");
-    let ceiling = context.config.requests.account_concurrency;
+    let ceiling = context.live.account_concurrency();
     let observation = Some(AccountObservation { account: account.to_owned(), signal: Signal::IdsDisordered, ceiling });
     context.store.commit(Commit { observation, ..Commit::default() }.into()).await.map(drop)
 }

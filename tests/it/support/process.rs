@@ -30,6 +30,13 @@ impl Process {
         Self::ready(Self::launch(stage)).await
     }
 
+    /// Starts it with further options before `run`, and waits until it is ready.
+    pub(crate) async fn start_with(stage: &Stage, options: &[&str]) -> Self {
+        let mut program = command(stage);
+        program.args(options);
+        Self::ready(Self::spawn(stage, program)).await
+    }
+
     /// Starts it with limits that a shell sets, and waits until it is ready.
     pub(crate) async fn start_limited(stage: &Stage, limits: &str) -> Self {
         Self::ready(Self::launch_limited(stage, limits)).await

@@ -8,7 +8,7 @@ use testmo_courier::http::Readiness;
 use testmo_courier::metrics::Metrics;
 use testmo_courier::testmo::Client;
 use testmo_courier::worker::{Neighbours, Stopped, TaskEnded, work};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -137,6 +137,7 @@ impl Replica {
             store: Arc::new(stage.store.of(number, fuse.clone())),
             restored: Restored::default(),
             client: Client::over(Arc::new(stage.testmo.of(number, fuse.clone()))),
+            configs: watch::channel(config.clone()).1,
             views,
             close: close.clone(),
         };

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use testmo_courier::store::StoreHealth;
 use testmo_courier::worker;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::Stage;
@@ -35,7 +36,7 @@ impl Stage {
     /// Starts a worker in this process; on PostgreSQL there can be several.
     pub(crate) fn start_worker(&mut self) {
         let stop = CancellationToken::new();
-        let task = self.links.spawn(worker::run(self.config.clone(), None, stop.clone()));
+        let task = self.links.spawn(worker::run(watch::channel(self.config.clone()).1, None, stop.clone()));
         self.workers.push((task, stop));
     }
 
