@@ -41,7 +41,7 @@ pub(super) fn read_amqp_url(r: &mut Reader<'_>) -> (String, Written) {
     let mut written = written(&url, &password);
     written.user.clone_from(&user);
     let Some(text) = url.text else { return (String::new(), written) };
-    let Some(mut parsed) = Url::parse(&text).ok().filter(|url| is_broker(url)) else {
+    let Some(mut parsed) = Url::parse(&text).ok().filter(is_broker) else {
         r.problem(&url.name, AMQP_URL);
         return (text, written);
     };
