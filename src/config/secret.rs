@@ -90,7 +90,7 @@ fn contents(file: &Path) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
     use std::fs::{Permissions, set_permissions, write};
     use std::os::unix::fs::PermissionsExt;
