@@ -43,7 +43,7 @@ impl TlsFault {
             Self::NotYetValid => Some("its certificate is not valid yet"),
             Self::OtherHost => Some("its certificate is for another host"),
             Self::CertificateRequired => Some("it ended the handshake, and may require a client certificate"),
-            Self::CertificateRefused => Some("it does not accept the client certificate"),
+            Self::CertificateRefused => Some("it ended the handshake, and may not accept the client certificate"),
             Self::Other => None,
         }
     }

@@ -1,5 +1,6 @@
 //! Opens, watches and closes a connection to the broker.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::Duration;
@@ -128,7 +129,7 @@ pub async fn connect_once(config: &Amqp, purpose: &str) -> Result<Link, ConnectE
         Ok(Ok(connection)) => {
             Ok(Link { connection, marker, rpc_timeout: config.rpc_timeout, close_timeout: config.close_timeout })
         }
-        Ok(Err(error)) => Err(classify(&error, &address)),
+        Ok(Err(error)) => Err(classify(&error, &address, config.client_cert_file.is_some())),
         Err(_) => Err(ConnectError::TimedOut { target: address.target(), limit: config.connect_timeout }),
     }
 }
@@ -139,13 +140,14 @@ impl From<Unusable> for ConnectError {
     }
 }
 
-fn classify(error: &lapin::Error, address: &Address) -> ConnectError {
+/// `shows_certificate` says whether the broker was shown a certificate of this client.
+fn classify(error: &lapin::Error, address: &Address, shows_certificate: bool) -> ConnectError {
     let (target, cause) = (address.target(), error.to_string());
     match protocol_error(error).map(|error| error.get_id()) {
         Some(super::call::ACCESS_REFUSED) => ConnectError::Credentials { target },
         Some(NOT_ALLOWED) => ConnectError::VirtualHost { target, cause },
         Some(_) => ConnectError::Protocol { target, cause },
-        None => match tls_fault(error).filter(|_| address.is_tls()) {
+        None => match tls_fault(error, shows_certificate).filter(|_| address.is_tls()) {
             Some(fault) => ConnectError::Tls { target, cause: fault.words().map_or(cause, str::to_owned), fault },
             None if error.is_io_error() => ConnectError::Unreachable { target, cause },
             None => ConnectError::Protocol { target, cause },
@@ -154,12 +156,24 @@ fn classify(error: &lapin::Error, address: &Address) -> ConnectError {
 }
 
 /// Returns which fault of TLS is among the causes.
-fn tls_fault(error: &lapin::Error) -> Option<TlsFault> {
+///
+/// With TLS 1.3, a broker finds the client's certificate missing or wrong when the client takes the connection for established
+/// already; what it says of that can be lost with the connection.
+fn tls_fault(error: &lapin::Error, shows_certificate: bool) -> Option<TlsFault> {
     let lapin::ErrorKind::IOError(io) = error.kind() else {
         return None;
     };
-    let is_of_certificate = |io: &std::io::Error| io.to_string().contains("certificate");
-    TlsFault::in_error(&**io).or_else(|| is_of_certificate(io).then_some(TlsFault::Other))
+    let ended = match shows_certificate {
+        true => TlsFault::CertificateRefused,
+        false => TlsFault::CertificateRequired,
+    };
+    let is_of_certificate = || io.to_string().contains("certificate").then_some(TlsFault::Other);
+    TlsFault::in_error(&**io).or_else(is_of_certificate).or_else(|| was_ended(io.kind()).then_some(ended))
+}
+
+fn was_ended(kind: ErrorKind) -> bool {
+    [ErrorKind::ConnectionReset, ErrorKind::ConnectionAborted, ErrorKind::BrokenPipe, ErrorKind::UnexpectedEof]
+        .contains(&kind)
 }
 
 /// Returns what a person can do about a fault of TLS.

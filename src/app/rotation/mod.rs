@@ -22,7 +22,7 @@ use crate::batch::TenantId;
 use crate::config::Config;
 use crate::store::audit::{AuditAction, AuditEntry, AuditSubject};
 use crate::store::connections::{SealedKey, Successor};
-use crate::store::rotation::{Resealed, RotationEnd, RotationStart, SealedRow, WrappedKey};
+use crate::store::rotation::{MASTER_KEY_FACT, Resealed, RotationEnd, RotationStart, SealedRow, WrappedKey};
 use crate::store::{Store, StoreHealth};
 use crate::tenants::{KeyError, Keyring, MasterKey, open_keyring};
 
@@ -98,6 +98,10 @@ async fn carry_out(store: &Store, file: &Path, actor: &Actor, order: &RotationOr
     let present = MasterKey::load(file)?;
     let files = KeyFiles::of(file, order.new_file.as_deref());
     let begun = store.rotation().await?;
+    if begun.is_none() {
+        // A store from before it kept the word of its key.
+        store.keep_fact(MASTER_KEY_FACT, present.id()).await?;
+    }
     let unknown = || KeyError::OtherMasterKey(file.into());
     let next = match &begun {
         Some(begun) => keyring.key(&begun.wrapped.to).ok_or_else(unknown)?,

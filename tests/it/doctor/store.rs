@@ -1,5 +1,7 @@
 //! Injects faults of the store.
 
+use testmo_courier::store::StoreHealth;
+
 use super::{change, doctor, examined, follow};
 use crate::support::batches::batch;
 use crate::support::postgres::Postgres;
@@ -58,6 +60,8 @@ async fn a_database_that_does_not_answer_is_found_and_the_rest_is_examined() {
     assert!(done("topology") && done("files") && !done("tenants"), "{found:?}");
     server.boot();
     doctor(&stage).is_healthy();
+    // Its connections from before are of no use any more.
+    until(async || stage.store.ping().await.is_ok()).await;
     stage.end().await;
 }
 

@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
 use rcgen::{BasicConstraints, Certificate, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair};
@@ -107,7 +108,10 @@ pub(crate) struct Authority {
 impl Authority {
     pub(crate) fn new() -> Self {
         let key = KeyPair::generate().expect("a key");
-        let mut params = named(CertificateParams::new(Vec::new()).expect("no names"), "an authority of tests");
+        // Each has a name of its own: a certificate of another one is of an unknown authority then, and not badly signed.
+        static AUTHORITIES: AtomicUsize = AtomicUsize::new(1);
+        let name = format!("authority {}", AUTHORITIES.fetch_add(1, Ordering::Relaxed));
+        let mut params = named(CertificateParams::new(Vec::new()).expect("no names"), &name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let pem = params.self_signed(&key).expect("a certificate").pem();
         Self { issuer: Issuer::new(params, key), pem }
