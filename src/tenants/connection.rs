@@ -184,14 +184,22 @@ impl Tenants {
         Ok(Access { origin, key })
     }
 
-    /// Learns the master key that replaces the former one, if a connection's API key is encrypted with one that is not known.
+    /// Learns the master key that replaces the former one, if a connection's API key is encrypted with one that is not known:
+    /// from the store, or from its file once the former one is given up.
     ///
     /// # Errors
     /// When the store does not answer.
     pub async fn learn_key_of(&self, row: &ConnectionRow) -> Result<(), StoreError> {
         let keys = [Some(&row.key), row.successor.as_ref().map(|next| &next.key)];
         let is_known = |key: &SealedKey| key.key_id.is_empty() || self.keyring.knows(&key.key_id);
-        if keys.into_iter().flatten().all(is_known) { Ok(()) } else { self.refresh_keys().await }
+        if keys.into_iter().flatten().all(is_known) {
+            return Ok(());
+        }
+        self.refresh_keys().await?;
+        for key in keys.into_iter().flatten().filter(|key| !is_known(key)) {
+            self.keyring.learn_from_file(&key.key_id);
+        }
+        Ok(())
     }
 
     /// Learns the master key that replaces the former one, if one does, and encrypts with it from now on.

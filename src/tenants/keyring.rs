@@ -21,6 +21,8 @@ pub use crate::store::rotation::MASTER_KEY_FACT;
 pub struct Keyring {
     /// The first one encrypts.
     keys: Arc<Mutex<Vec<MasterKey>>>,
+    /// The file of the master key, if it came from one.
+    file: Option<Arc<Path>>,
 }
 
 impl std::fmt::Debug for Keyring {
@@ -31,7 +33,7 @@ impl std::fmt::Debug for Keyring {
 
 impl From<MasterKey> for Keyring {
     fn from(key: MasterKey) -> Self {
-        Self { keys: Arc::new(Mutex::new(vec![key])) }
+        Self { keys: Arc::new(Mutex::new(vec![key])), file: None }
     }
 }
 
@@ -77,7 +79,7 @@ impl Keyring {
     /// # Errors
     /// When the file cannot be read, or does not hold a master key.
     pub fn load(path: &Path) -> Result<Self, KeyError> {
-        Ok(MasterKey::load(path)?.into())
+        Ok(Self { file: Some(path.into()), ..MasterKey::load(path)?.into() })
     }
 
     /// Returns the word by which a store recognizes the master key that encrypts; it reveals nothing of the key.
@@ -103,6 +105,15 @@ impl Keyring {
         let unwrapped = || keys.iter().find_map(|key| key.unwrapped(&wrapped.key, &wrapped.to));
         if let Some(next) = known.or_else(unwrapped) {
             keys.insert(0, next);
+        }
+    }
+
+    /// Learns the master key with an id if the file holds it by now: once the former key is given up, nothing leads from it to
+    /// the present one.
+    pub fn learn_from_file(&self, id: &str) {
+        let read = self.file.as_deref().and_then(|file| MasterKey::load(file).ok());
+        if let Some(key) = read.filter(|key| key.id() == id && !self.knows(id)) {
+            lock(&self.keys).insert(0, key);
         }
     }
 
@@ -187,6 +198,22 @@ mod tests {
         let opened = other.open(&tenant(), "https://a.testmo.net", &sealed);
         assert!(matches!(opened, Err(KeyError::UnknownMasterKey)), "{opened:?}");
         assert_ne!(ring.check_word(), other.check_word());
+    }
+
+    #[test]
+    fn a_master_key_is_learned_from_its_file_once_that_holds_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("key");
+        let ring = Keyring::create(&file).and_then(|_| Keyring::load(&file)).unwrap();
+        let next = MasterKey::generate();
+        ring.learn_from_file(next.id());
+        assert!(!ring.knows(next.id()));
+        std::fs::remove_file(&file).unwrap();
+        next.write(&file).unwrap();
+        ring.learn_from_file("another");
+        assert!(!ring.knows(next.id()));
+        ring.learn_from_file(next.id());
+        assert_eq!(ring.check_word(), next.id());
     }
 
     #[test]

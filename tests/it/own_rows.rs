@@ -11,6 +11,7 @@ use testmo_courier::store::ledger::Commit;
 use testmo_courier::store::shelf::ShelfState;
 use testmo_courier::store::{AccountStore, ConnectionStore, LedgerStore};
 use testmo_courier::testmo::{Access, AddressPolicy, Client};
+use testmo_sim::Time;
 use testmo_sim::faults::{CommitTime, Fault, RetryAfter};
 use testmo_sim::model::{CaseNames, CaseOrder, DateHeader};
 
@@ -251,7 +252,10 @@ async fn a_case_that_a_person_copied_before_a_replay_proves_nothing() {
     with_a_copy(&mut stage).await;
     let acme = stage.account("acme");
     let folder = acme.with(|station| station.account.folders.iter().map(|folder| folder.id).max()).expect("a folder");
-    // The delivered cases were renamed and moved meanwhile.
+    // All that was an hour ago, and the delivered cases were renamed and moved meanwhile.
+    for case in acme.cases() {
+        assert!(acme.change_case(case.id, |case| case.created_at = Time(case.created_at.0 - HOUR_MS)));
+    }
     let own: Vec<u64> = acme.cases().iter().filter(|case| case.name.starts_with("b-1")).map(|case| case.id).collect();
     assert!(acme.change_case(own[0], |case| case.name = "A name of more than twenty characters".into()));
     assert!(acme.change_case(own[1], |case| case.folder_id = folder));

@@ -6,7 +6,7 @@ use super::job::Part;
 use super::written::{adopted, count_repeated};
 use crate::batch::batch_tag;
 use crate::batch::ledger::duplicates::duplicates;
-use crate::batch::ledger::reconcile::{Found, Row, Wanted, WantedCase, find};
+use crate::batch::ledger::reconcile::{CLOCK_MARGIN_MS, Found, Row, Wanted, WantedCase, find};
 use crate::batch::ledger::{BatchRecord, CaseState};
 use crate::store::StoreError;
 use crate::store::history::{Happening, HistoryEntry, MOST_CANDIDATES, Reconciliation};
@@ -17,6 +17,9 @@ use crate::worker::model::{ActiveBatch, NextStep};
 use crate::worker::outcome::commit::commit_record;
 use crate::worker::reconciliation::duplicates::{count_duplicates, note_duplicates};
 use crate::worker::reconciliation::id_order::{IdOrder, note_disorder};
+
+/// By how much times of creation and the header `Date` may be too early as they are cut to seconds, in milliseconds.
+const ROUNDING_MS: i64 = 2_000;
 
 /// Which rows are cases of a batch.
 pub(super) enum Rows {
@@ -164,7 +167,7 @@ fn unclear(batch: &ActiveBatch) -> Vec<usize> {
 /// be a person's copy of an older case, so only a person can decide.
 ///
 /// The same holds where a row with the batch tag stands for a case of another batch, or where a row stands for another case of
-/// this one although it has the name of one of these cases: then Testmo has given an id to two cases.
+/// this one although it has the name of one of these cases and was created since: then Testmo has given an id to two cases.
 pub(super) fn found(
     batch: &mut ActiveBatch,
     cases: &[usize],
@@ -182,13 +185,13 @@ pub(super) fn found(
     let known: HashMap<u64, usize> = record.known_at(account).map(|(position, id)| (id, position)).collect();
     let names: HashSet<&str> = cases.iter().map(|position| batch.cases[*position].name.trim()).collect();
     let has_batch_tag = |row: &Row| batch_tag.as_ref().is_some_and(|batch_tag| row.tags.contains(batch_tag));
-    let may_be_new = |row: &Row| batch_tag.is_none() && row.created_at >= list.since;
+    // A person may also have given the name to the case that has had this id all along.
+    let is_new = |row: &Row| row.created_at >= list.since + CLOCK_MARGIN_MS - ROUNDING_MS;
     let is_given_twice = |row: &&Row| match known.get(&row.id) {
-        Some(position) if has_batch_tag(row) || may_be_new(row) => {
+        Some(position) => {
             let name = row.name.trim();
-            names.contains(name) && batch.cases[*position].name.trim() != name
+            is_new(row) && names.contains(name) && batch.cases[*position].name.trim() != name
         }
-        Some(_) => false,
         None => has_batch_tag(row) && held.contains(&row.id) && !duplicates.contains(&row.id),
     };
     let twice: Vec<u64> = list.rows.iter().filter(is_given_twice).map(|row| row.id).collect();
@@ -277,14 +280,16 @@ mod tests {
 
     #[test]
     fn a_row_that_stands_for_a_case_and_has_the_name_of_a_lost_one_is_left_to_a_person() {
-        let (tag, since) = ("sqai-0123456789ab", 500);
+        let (tag, claimed_at) = ("sqai-0123456789ab", 1_800_000_000_000);
+        let (since, earlier) = (claimed_at - CLOCK_MARGIN_MS, claimed_at - ROUNDING_MS - 1);
         for (batch_tag, name, created_at, is_asked) in [
-            (None, "case 2", since, true),
-            (None, "case 2", since - 1, false),
-            (None, "case 1", since, false),
-            (None, "another name", since, false),
-            (Some(tag), "case 2", 0, true),
-            (Some(tag), "case 1", since, false),
+            (None, "case 2", claimed_at, true),
+            (None, "case 2", earlier, false),
+            (None, "case 1", claimed_at, false),
+            (None, "another name", claimed_at, false),
+            (Some(tag), "case 2", claimed_at, true),
+            (Some(tag), "case 2", earlier, false),
+            (Some(tag), "case 1", claimed_at, false),
         ] {
             let mut batch = batch_of(2, |_| {});
             let push = OpenPush { id: "p".into(), connection: "v1".into(), batch_tag: None, committed: false };
@@ -293,7 +298,7 @@ mod tests {
             batch.record.created(&[(0, 10)]);
             let second = OpenPush { batch_tag: batch_tag.map(str::to_owned), ..push };
             batch.record.claim(&[1], second, &target);
-            batch.record.unclear(since);
+            batch.record.unclear(claimed_at);
             let tags = batch_tag.map(str::to_owned).into_iter().collect();
             let row = Row { id: 10, name: name.into(), folder: 7, tags, created_at };
             let list = CaseList { rows: vec![row], since, descends: true, requests: 1 };
