@@ -112,7 +112,8 @@ async fn list_rows<P: ReadPermits>(
     permits: &mut P,
 ) -> Result<Result<CaseList, ReadError<P::Refused>>, StoreError> {
     let (context, memory) = (&delivery.context, &delivery.memory);
-    let before = there.iter().map(|part| unclear_since(&part.batch)).min().unwrap_or(0);
+    let (now, at) = (context.store.now(), Instant::now());
+    let before = there.iter().map(|part| unclear_since(&part.batch, now, at)).min().unwrap_or(0);
     let up_to = there.iter().try_fold(u64::MAX, |least, part| Some(least.min(part.batch.record.floor?)));
     let past = Past { before, up_to, offset: memory.clock_offsets.get(&target.account) };
     // The cases of a request that may still be at work may be the youngest.
@@ -165,6 +166,6 @@ fn is_unclear(part: &Part) -> bool {
     part.next.is_none() && part.batch.record.unclear_cases().next().is_some()
 }
 
-fn unclear_since(batch: &ActiveBatch) -> i64 {
-    batch.record.unclear_since.unwrap_or(batch.claimed_at)
+fn unclear_since(batch: &ActiveBatch, now: i64, at: Instant) -> i64 {
+    batch.unclear.since(batch.record.unclear_since.unwrap_or(batch.claimed_at), now, at)
 }

@@ -9,7 +9,7 @@ use crate::batch::BatchKey;
 use crate::batch::ledger::{OpenPush, Target};
 use crate::store::ledger::{KnownIds, RecordUpdate};
 use crate::tenants::Connection;
-use crate::worker::model::NextStep;
+use crate::worker::model::{NextStep, UnclearPush};
 use crate::worker::store_retry::STORE_PAUSE;
 
 /// A batch's share of a request.
@@ -87,7 +87,8 @@ pub(super) fn take_over(share: Share<'_>, at: i64, ids: KnownIds) -> Share<'_> {
     if batch.stored_epoch == 0 {
         batch.record.first_seen_at = at;
     }
-    batch.unclear.ended_at = None;
+    let earlier = batch.unclear.claimed_at.filter(|_| batch.record.unclear_cases().next().is_some());
+    batch.unclear = UnclearPush { claimed_at: earlier.or_else(|| Some(Instant::now())), ended_at: None };
     let floor = batch.record.next_floor(batch.account(), ids.floor());
     batch.record.claim_in(&places, share.open.clone(), &share.targets);
     batch.record.floor = floor;

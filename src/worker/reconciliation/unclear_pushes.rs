@@ -39,7 +39,8 @@ mod tests {
     fn what_was_noted_first_of_each_push_is_remembered() {
         let pushes = UnclearPushes::default();
         let now = tokio::time::Instant::now();
-        let noted = [7, 9].map(|seconds| UnclearPush { ended_at: Some(now + Duration::from_secs(seconds)) });
+        let noted = [7, 9]
+            .map(|seconds| UnclearPush { claimed_at: Some(now), ended_at: Some(now + Duration::from_secs(seconds)) });
         pushes.note("p1", noted[0]);
         pushes.note("p2", noted[1]);
         pushes.note("p1", noted[1]);
