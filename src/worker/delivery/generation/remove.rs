@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::super::state::Delivery;
 use super::request::{RequestEnd, send_request};
-use super::write::{LATE, PageEnd, millis};
+use super::write::{PageEnd, after_late, millis};
 use crate::batch::generation::{Change as Fields, Removal, request_key};
 use crate::batch::ledger::{DropChange, DroppedCase};
 use crate::batch::undo::{Former, FormerCase};
@@ -76,12 +76,9 @@ pub(super) async fn remove(
     }
     batch.written_until = context.store.now() + millis(lease);
     let (mut removed, mut next) = (Removed::default(), None);
-    if read_at.elapsed() >= WINDOW {
-        next = Some(NextStep::Pause(LATE));
-    }
     for request in requests {
-        if next.is_none() && read_at.elapsed() < WINDOW {
-            next = send(delivery, batch, progress, &request, &mut removed, feedback).await?;
+        if next.is_none() {
+            next = send(delivery, batch, progress, (&request, read_at), &mut removed, feedback).await?;
         } else {
             removed.left.extend(request.ids());
         }
@@ -156,18 +153,23 @@ async fn send(
     delivery: &Delivery,
     batch: &mut ActiveBatch,
     progress: &mut Progress,
-    request: &Request,
+    (request, read_at): (&Request, Instant),
     removed: &mut Removed,
     feedback: &mut PushFeedback,
 ) -> Result<Option<NextStep>, StoreError> {
     let ids: Vec<u64> = request.ids().collect();
     let body = request.fields.as_ref().map(|fields| update_body(&ids, fields.fields.iter().chain(&fields.carried)));
-    match send_request(delivery, batch, &ids, body, feedback).await? {
+    match send_request(delivery, batch, (&ids, read_at), body, feedback).await? {
         RequestEnd::Done(shown) => removed.take_in(batch, request, &shown),
         RequestEnd::Refused(said) => removed.refused(progress, request, &said),
         RequestEnd::NotDone(next) => {
             removed.left.extend(ids);
             return Ok(Some(next));
+        }
+        RequestEnd::Late => {
+            let is_first = removed.entries.is_empty() && removed.left.is_empty();
+            removed.left.extend(ids);
+            return Ok(Some(after_late(is_first)));
         }
         RequestEnd::Unclear(next) => {
             removed.is_unclear = true;

@@ -1,11 +1,13 @@
 //! Sends a request that changes or deletes cases of earlier batches, and says what its end means for them.
 
+use tokio::time::Instant;
+
 use super::super::failure::call_failed;
 use super::super::state::Delivery;
 use crate::batch::verdict::answer::FieldRefusal;
 use crate::batch::verdict::{UpdateFailure, after_failed_update};
 use crate::store::StoreError;
-use crate::testmo::ShownCase;
+use crate::testmo::{ShownCase, WINDOW};
 use crate::worker::failpoint::{self, Failpoint};
 use crate::worker::model::{ActiveBatch, NextStep, PushFeedback};
 use crate::worker::permit::check_rate_limit;
@@ -18,22 +20,32 @@ pub(super) enum RequestEnd {
     Refused(Vec<FieldRefusal>),
     /// Nothing was changed; what follows.
     NotDone(NextStep),
+    /// It was not sent: too much time has passed since the cases were read.
+    Late,
     /// It may be carried out; what follows.
     Unclear(NextStep),
 }
 
-/// Sends a request for some cases, with a permit: `body` sets fields of them, and without one they are deleted.
+/// Sends a request for some cases that were read at `read_at`, with a permit: `body` sets fields of them, and without one they
+/// are deleted.
 pub(super) async fn send_request(
     delivery: &Delivery,
     batch: &mut ActiveBatch,
-    ids: &[u64],
+    (ids, read_at): (&[u64], Instant),
     body: Option<String>,
     feedback: &mut PushFeedback,
 ) -> Result<RequestEnd, StoreError> {
     let (context, connection) = (&delivery.context, batch.connection.clone());
     let (access, project) = (&connection.access, connection.project);
+    if read_at.elapsed() >= WINDOW {
+        return Ok(RequestEnd::Late);
+    }
     if let Some(next) = check_rate_limit(context, access, &connection.tenant, feedback).await? {
         return Ok(RequestEnd::NotDone(next));
+    }
+    // The store may have taken its time.
+    if read_at.elapsed() >= WINDOW {
+        return Ok(RequestEnd::Late);
     }
     feedback.requests += 1;
     let end = match body {

@@ -25,7 +25,13 @@ use crate::worker::model::{ActiveBatch, KnownCase, NextStep, Progress, PushFeedb
 use crate::worker::outcome::commit::commit_record;
 
 /// How long is waited before a page is read again if no request could begin in time, as the store is slow.
-pub(super) const LATE: Duration = Duration::from_secs(1);
+const LATE: Duration = Duration::from_secs(1);
+
+/// Returns what follows a request that would have begun too late after the page was read: the page is read again, at once unless
+/// it was the first one.
+pub(super) fn after_late(is_first: bool) -> NextStep {
+    if is_first { NextStep::Pause(LATE) } else { NextStep::NextTurn }
+}
 
 /// What was decided of the cases of a page.
 #[derive(Debug, Default)]
@@ -88,13 +94,9 @@ pub(super) async fn write(
     }
     let groups = groups(&writes, progress.resend.is_apart());
     let (mut written, mut next) = (Written::default(), None);
-    if read_at.elapsed() >= WINDOW {
-        next = Some(NextStep::Pause(LATE));
-    }
     for group in groups {
-        let is_late = read_at.elapsed() >= WINDOW;
-        if next.is_none() && !is_late {
-            next = send(delivery, batch, progress, &writes, &group, &mut written, feedback).await?;
+        if next.is_none() {
+            next = send(delivery, batch, progress, &writes, (&group, read_at), &mut written, feedback).await?;
         } else {
             written.left.extend(group.members.iter().map(|at| writes[*at].0));
         }
@@ -182,18 +184,23 @@ async fn send(
     batch: &mut ActiveBatch,
     progress: &mut Progress,
     writes: &[(usize, KnownCase, Fields, Map<String, Value>)],
-    group: &Group,
+    (group, read_at): (&Group, Instant),
     written: &mut Written,
     feedback: &mut PushFeedback,
 ) -> Result<Option<NextStep>, StoreError> {
     let ids: Vec<u64> = group.members.iter().map(|at| writes[*at].1.previous.id).collect();
     let body = update_body(&ids, group.body.iter());
-    match send_request(delivery, batch, &ids, Some(body), feedback).await? {
+    match send_request(delivery, batch, (&ids, read_at), Some(body), feedback).await? {
         RequestEnd::Done(shown) => take_in(batch, writes, group, &shown, written),
         RequestEnd::Refused(said) => refused(progress, writes, (group, &ids), &said, written),
         RequestEnd::NotDone(next) => {
             written.left.extend(group.members.iter().map(|at| writes[*at].0));
             return Ok(Some(next));
+        }
+        RequestEnd::Late => {
+            let is_first = written.repeats.is_empty() && written.refused.is_empty() && written.left.is_empty();
+            written.left.extend(group.members.iter().map(|at| writes[*at].0));
+            return Ok(Some(after_late(is_first)));
         }
         RequestEnd::Unclear(next) => {
             written.is_unclear = true;
