@@ -160,10 +160,8 @@ fn text_of(row: &Shelved, most_bytes: usize) -> Result<String, EditError> {
 
 /// Returns what is known of the tenant and the batch id of a message that breaks the contract.
 fn identity_of(row: &Shelved) -> (Option<TenantId>, Option<BatchId>) {
-    match &row.content.identity {
-        ShelfIdentity::Batch(key, _) => (Some(key.tenant.clone()), Some(key.batch.clone())),
-        ShelfIdentity::Raw(_, tenant, batch) => (tenant.clone(), batch.clone()),
-    }
+    let (tenant, batch) = row.content.identity.names();
+    (tenant.cloned(), batch.cloned())
 }
 
 fn may_be_edited(stored: &StoredBatch, now: i64) -> Result<(), EditError> {

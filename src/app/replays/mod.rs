@@ -3,6 +3,7 @@
 mod control;
 mod error;
 mod estimate;
+mod expected;
 mod facts;
 mod plan;
 mod read;

@@ -9,13 +9,14 @@ use super::super::time::rfc3339;
 use super::control::{ReplayAction, act};
 use super::error::ReplayError;
 use super::estimate::{PartSize, Speed, estimate};
+use super::expected::{Expected, impossible, named};
 use super::facts::Known;
 use super::store::PlanStore;
 use super::summary::{Counts, PlanSummary};
 use crate::app::request_time::median;
 use crate::batch::cause::CauseId;
 use crate::batch::replay::{Forecast, ItemOutcome, NotYet};
-use crate::batch::{BatchKey, TenantId};
+use crate::batch::{BatchId, BatchKey, TenantId};
 use crate::config::Config;
 use crate::replay::{NotReplayable, Subject, circumstances, restart, subject};
 use crate::store::StoreError;
@@ -125,15 +126,6 @@ struct Planner<'a> {
 
 type PartKey = (CauseId, Option<String>, Option<TenantId>);
 
-/// What the plan says of one entry.
-struct Expected {
-    forecast: Forecast,
-    detail: Option<String>,
-    cases: u64,
-    tenant: Option<TenantId>,
-    account: Option<String>,
-}
-
 impl<'a> Planner<'a> {
     async fn new(
         store: &'a dyn PlanStore,
@@ -198,7 +190,7 @@ impl<'a> Planner<'a> {
                 }
                 (None, None) => self.expect(row, &subjects[&row.id], &records),
             };
-            items.push(self.item(row, expected, &mut parts));
+            items.push(self.item(row, named(row, &subjects[&row.id]), expected, &mut parts));
         }
         let parts: Vec<NewPart> = parts.into_values().collect();
         self.store.add_items(id, &parts, &items).await?;
@@ -244,7 +236,7 @@ impl<'a> Planner<'a> {
     ) -> Expected {
         let subject = match subject {
             Ok(subject) => subject,
-            Err(why) => return Expected { tenant: row.tenant().cloned(), ..impossible(why.to_string()) },
+            Err(why) => return impossible(why.to_string()),
         };
         let tenant = &subject.key.tenant;
         let connection = self.known.connection(tenant);
@@ -258,13 +250,7 @@ impl<'a> Planner<'a> {
             Some(stored) => stored.record.cases.iter().filter(|case| !case.state.is_settled()).count() as u64,
             None => row.cases.unwrap_or(0),
         };
-        let expected = Expected {
-            forecast: Forecast::Ready,
-            detail: None,
-            cases,
-            tenant: Some(tenant.clone()),
-            account: account.clone(),
-        };
+        let expected = Expected { forecast: Forecast::Ready, detail: None, cases, account: account.clone() };
         match restart(row, subject, stored.cloned(), account.as_deref()) {
             Ok(_) | Err(NotReplayable::Unfinished(Unfinished::InHand)) => {}
             Err(NotReplayable::Delivered) => {
@@ -284,8 +270,14 @@ impl<'a> Planner<'a> {
     }
 
     /// Counts an entry, and returns it as it is stored.
-    fn item(&mut self, row: &Shelved, expected: Expected, parts: &mut HashMap<u32, NewPart>) -> NewItem {
-        let Expected { forecast, detail, cases, tenant, account } = expected;
+    fn item(
+        &mut self,
+        row: &Shelved,
+        (tenant, batch): (Option<TenantId>, Option<BatchId>),
+        expected: Expected,
+        parts: &mut HashMap<u32, NewPart>,
+    ) -> NewItem {
+        let Expected { forecast, detail, cases, account } = expected;
         self.counts.add(forecast, cases);
         let is_tried = forecast.is_tried(self.request.unchanged_too);
         let part = self.part_of(row, account, tenant.as_ref(), is_tried.then_some(cases), parts);
@@ -298,10 +290,7 @@ impl<'a> Planner<'a> {
             identity: row.content.identity.to_string(),
             person_epoch: row.person_epoch,
             tenant,
-            batch: match &row.content.identity {
-                ShelfIdentity::Batch(key, _) => Some(key.batch.clone()),
-                ShelfIdentity::Raw(_, _, batch) => batch.clone(),
-            },
+            batch,
             reason: row.content.reason,
             cases,
             forecast,
@@ -380,10 +369,6 @@ impl<'a> Planner<'a> {
             false => Err(ReplayError::Changed(id)),
         }
     }
-}
-
-fn impossible(why: String) -> Expected {
-    Expected { forecast: Forecast::Impossible, detail: Some(why), cases: 0, tenant: None, account: None }
 }
 
 /// Says why a batch cannot be sent yet.

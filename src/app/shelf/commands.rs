@@ -3,7 +3,7 @@
 use super::Pauses;
 use crate::batch::cause::CauseId;
 use crate::batch::{Reason, TenantId};
-use crate::store::shelf::{ShelfId, ShelfIdentity, ShelfState, Shelved, ShelvedUntil};
+use crate::store::shelf::{ShelfId, ShelfState, Shelved, ShelvedUntil};
 
 /// A command that helps with an entry, written so that it can be copied to a shell.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,10 +103,8 @@ pub(super) fn commands_of_group(
 
 /// Returns the command that shows everything that happened to the batch of an entry, if the batch is known.
 pub fn story(entry: &Shelved) -> Option<ShelfCommand> {
-    let key = match &entry.content.identity {
-        ShelfIdentity::Batch(key, _) => key.to_string(),
-        ShelfIdentity::Raw(_, tenant, batch) => format!("{}/{}", tenant.as_ref()?, batch.as_ref()?),
-    };
+    let (tenant, batch) = entry.content.identity.names();
+    let key = format!("{}/{}", tenant?, batch?);
     command(format!("batches show {key}"), "shows everything that happened to the batch", Deed::Story(key))
 }
 

@@ -1,7 +1,7 @@
 //! Lists what a change adds to the histories of batches.
 
 use super::super::history::{Happening, HistoryEntry};
-use super::super::shelf::{ShelfIdentity, Shelving};
+use super::super::shelf::Shelving;
 use super::Commit;
 use crate::batch::BatchKey;
 
@@ -24,8 +24,6 @@ pub fn happened(change: &Commit, due_at: Option<i64>, now: i64) -> Vec<(BatchKey
 
 /// Returns the batch of what is shelved, as far as known.
 fn key_of(shelving: &Shelving) -> Option<BatchKey> {
-    match &shelving.identity {
-        ShelfIdentity::Batch(key, _) => Some(key.clone()),
-        ShelfIdentity::Raw(_, tenant, batch) => Some(BatchKey::new(tenant.clone()?, batch.clone()?)),
-    }
+    let (tenant, batch) = shelving.identity.names();
+    Some(BatchKey::new(tenant?.clone(), batch?.clone()))
 }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use sqlx::AnyConnection;
 
-use super::super::shelf::ShelfIdentity;
 use super::super::sql::{self, Bound, Dialect, Kind};
 use super::super::{StoreError, accounts};
 use super::Commit;
@@ -51,10 +50,7 @@ pub(in crate::store) async fn lock(conn: &mut AnyConnection, changes: &[Arc<Comm
 
 /// The tenants of which a change leaves something to do: on the shelf, or as an open record.
 fn left_over(change: &Commit) -> impl Iterator<Item = &TenantId> {
-    let shelved = change.shelve.as_ref().and_then(|shelving| match &shelving.identity {
-        ShelfIdentity::Batch(key, _) => Some(&key.tenant),
-        ShelfIdentity::Raw(_, tenant, _) => tenant.as_ref(),
-    });
+    let shelved = change.shelve.as_ref().and_then(|shelving| shelving.identity.names().0);
     let open = change.batch.as_ref().map(|update| &update.record);
     let open = open.filter(|record| record.state == BatchState::Open).map(|record| &record.key.tenant);
     shelved.into_iter().chain(open)

@@ -4,7 +4,7 @@ use sqlx::AnyConnection;
 
 use super::super::StoreError;
 use super::super::sql::{self, Bound};
-use super::{EditedMessage, ShelfIdentity};
+use super::EditedMessage;
 use crate::batch::message::case_count::cases_of;
 
 /// Keeps others from changing a row until the transaction ends; returns whether its message can be replaced.
@@ -27,10 +27,7 @@ pub(in crate::store) async fn hold_edited(
 
 /// Replaces the message of a row that is held. Whether and when it is retried stays as it was.
 pub(in crate::store) async fn put_edited(conn: &mut AnyConnection, edited: &EditedMessage) -> Result<(), StoreError> {
-    let (tenant, batch) = match &edited.identity {
-        ShelfIdentity::Batch(key, _) => (Some(&key.tenant), Some(&key.batch)),
-        ShelfIdentity::Raw(_, tenant, batch) => (tenant.as_ref(), batch.as_ref()),
-    };
+    let (tenant, batch) = edited.identity.names();
     let sql = "UPDATE shelf SET generation = generation + 1, identity = $2, tenant_id = $3, batch_id = $4, headers = $5, \
                body = $6, lease_until = NULL, holder = NULL, cases = $7, searched = NULL, connection = NULL, \
                person_epoch = person_epoch + 1 WHERE id = $1";

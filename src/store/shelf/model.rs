@@ -61,6 +61,16 @@ pub enum ShelfIdentity {
     Raw(String, Option<TenantId>, Option<BatchId>),
 }
 
+impl ShelfIdentity {
+    /// Returns the tenant and the batch id, as far as they are known.
+    pub fn names(&self) -> (Option<&TenantId>, Option<&BatchId>) {
+        match self {
+            Self::Batch(key, _) => (Some(&key.tenant), Some(&key.batch)),
+            Self::Raw(_, tenant, batch) => (tenant.as_ref(), batch.as_ref()),
+        }
+    }
+}
+
 impl std::fmt::Display for ShelfIdentity {
     /// Writes it as it is stored.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -110,10 +120,7 @@ pub struct Shelved {
 impl Shelved {
     /// Whose it is, as far as known.
     pub fn tenant(&self) -> Option<&TenantId> {
-        match &self.content.identity {
-            ShelfIdentity::Batch(key, _) => Some(&key.tenant),
-            ShelfIdentity::Raw(_, tenant, _) => tenant.as_ref(),
-        }
+        self.content.identity.names().0
     }
 }
 

@@ -40,10 +40,7 @@ pub(in crate::store) async fn put(
     shelving: &Shelving,
 ) -> Result<Option<Put>, StoreError> {
     let identity = shelving.identity.to_string();
-    let (tenant, batch) = match &shelving.identity {
-        ShelfIdentity::Batch(key, _) => (Some(key.tenant.clone()), Some(key.batch.clone())),
-        ShelfIdentity::Raw(_, tenant, batch) => (tenant.clone(), batch.clone()),
-    };
+    let (tenant, batch) = shelving.identity.names();
     let (state, waits_for, due_at) = match shelving.until {
         ShelvedUntil::After(wait) => {
             (ShelfState::Parked, "time", now.saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)))
@@ -54,12 +51,12 @@ pub(in crate::store) async fn put(
         ShelvedUntil::Connection => (ShelfState::Parked, "connection", now),
         ShelvedUntil::Person => (ShelfState::Dead, "person", now),
     };
-    let unordered = shelving.reason == Reason::Paused
-        && !accounts::is_paused(conn, tenant.as_ref(), shelving.account.as_deref()).await?;
+    let unordered =
+        shelving.reason == Reason::Paused && !accounts::is_paused(conn, tenant, shelving.account.as_deref()).await?;
     let due_at = if unordered {
         // A worker that shelves because of a pause may not have noticed yet that the pause is over. The pause of a
         // tenant that is being removed ends automatically.
-        let over = removal::paused_until(conn, now, tenant.as_ref()).await?;
+        let over = removal::paused_until(conn, now, tenant).await?;
         due_at.min(over.unwrap_or(now.saturating_add(PAUSE_IS_OVER_MS)))
     } else {
         due_at

@@ -3,6 +3,7 @@
 use super::super::super::fixture;
 use super::*;
 use crate::store::accounts::LaneSelector;
+use crate::store::shelf::ShelfIdentity;
 
 fn lines(entry: &Shelved) -> Vec<String> {
     commands(entry, &Pauses::default()).into_iter().map(|command| command.line).collect()
