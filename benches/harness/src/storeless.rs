@@ -152,6 +152,10 @@ impl LedgerStore for Storeless {
         Ok(HashSet::new())
     }
 
+    async fn ids_given_before(&self, _: &str, _: &[u64], _: i64) -> Result<HashSet<u64>, StoreError> {
+        Ok(HashSet::new())
+    }
+
     async fn last_push(&self, _: &BatchKey, _: &str, _: Option<&str>) -> Result<Option<String>, StoreError> {
         Ok(None)
     }

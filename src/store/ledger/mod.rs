@@ -17,6 +17,7 @@ mod row;
 mod success;
 
 use std::collections::{HashMap, HashSet};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -67,6 +68,13 @@ pub trait LedgerStore: Send + Sync {
     /// # Errors
     /// When the store does not answer, or this version cannot read a batch that may hold one of them.
     async fn held_ids(&self, account: &str, ids: &[u64]) -> Result<HashSet<u64>, StoreError>;
+
+    /// Returns those of `ids` that only pushes of an account can have given that ended before a time on the store's clock, in
+    /// milliseconds since 1970.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    async fn ids_given_before(&self, account: &str, ids: &[u64], before: i64) -> Result<HashSet<u64>, StoreError>;
 
     /// Returns whether a push is known to have created cases, and the batches whose open push it still is.
     ///
@@ -123,6 +131,17 @@ impl LedgerStore for Store {
             held.extend(self.unreadable.noted(stored(row))?.record.arrived_at(account).map(|(_, id)| id));
         }
         Ok(ids.iter().copied().filter(|id| held.contains(id)).collect())
+    }
+
+    async fn ids_given_before(&self, account: &str, ids: &[u64], before: i64) -> Result<HashSet<u64>, StoreError> {
+        let (Some(low), Some(high)) = (ids.iter().min(), ids.iter().max()) else { return Ok(HashSet::new()) };
+        let bounds = vec![Bound::Text(account.into()), Bound::Int(signed(*low)), Bound::Int(signed(*high))];
+        let mut given = Vec::new();
+        for row in sql::fetch(&mut *self.reading().await?, AROUND, bounds).await? {
+            let is_earlier = row.maybe_int("ended_at")?.is_some_and(|ended_at| ended_at < before);
+            given.push((row.whole("first_id")?..=row.whole("last_id")?, is_earlier));
+        }
+        Ok(given_before(ids, &given))
     }
 
     async fn push_members(&self, push: &str) -> Result<PushMembers, StoreError> {
@@ -231,6 +250,19 @@ pub(super) const HOLDERS: &str = "SELECT b.* FROM batches b JOIN (SELECT DISTINC
     UNION ALL SELECT push_id FROM pushes WHERE account = $1 AND last_id - first_id > 500 AND last_id >= $2 AND first_id <= $3) near \
     JOIN push_parts pp ON pp.push_id = near.push_id) holders \
     ON b.tenant_id = holders.tenant_id AND b.batch_id = holders.batch_id";
+
+/// Reads the ids that pushes in the account `$1` gave, and when they ended: of those that gave ids between `$2` and `$3`, or
+/// around them.
+pub(super) const AROUND: &str = "SELECT first_id, last_id, ended_at FROM pushes \
+    WHERE account = $1 AND last_id >= $2 AND last_id <= $3 + 500 AND first_id <= $3 \
+    UNION ALL SELECT first_id, last_id, ended_at FROM pushes \
+    WHERE account = $1 AND last_id - first_id > 500 AND last_id >= $2 AND first_id <= $3";
+
+/// Returns those of some ids that lie within spans of ids, all of which are earlier.
+pub fn given_before(ids: &[u64], spans: &[(RangeInclusive<u64>, bool)]) -> HashSet<u64> {
+    let around = |id: u64| spans.iter().filter(move |(span, _)| span.contains(&id)).map(|(_, is_earlier)| *is_earlier);
+    ids.iter().copied().filter(|id| around(*id).next().is_some() && around(*id).all(|is_earlier| is_earlier)).collect()
+}
 
 fn signed(id: u64) -> i64 {
     i64::try_from(id).unwrap_or(i64::MAX)

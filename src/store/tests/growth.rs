@@ -102,8 +102,10 @@ async fn starts_polls_and_lists_read_by_an_index(f: SqlStore) {
         (history::examine_history(dialect), place(), "batch_history_by_time"),
     ];
     for index in ["pushes_by_ids", "pushes_wide"] {
-        let ids = vec![text("https://acme.testmo.net"), int(700), int(710)];
-        statements.push((ledger::HOLDERS.to_owned(), ids, index));
+        for sql in [ledger::HOLDERS, ledger::AROUND] {
+            let ids = vec![text("https://acme.testmo.net"), int(700), int(710)];
+            statements.push((sql.to_owned(), ids, index));
+        }
     }
     let by_place = if dialect.is_shared() { "batch_history_pkey" } else { "PRIMARY KEY (tenant_id=? AND batch_id=?" };
     statements.push((history::ENTRIES.to_owned(), vec![text("acme"), text("old7")], by_place));

@@ -151,7 +151,7 @@ async fn take_over(context: &WorkerContext, batch: &mut ActiveBatch, rows: Vec<R
     }
     order.apply(&mut batch.record);
     let before = batch.record.clone();
-    let Rows::Of(found) = found(batch, &wanted, &account, &list, &mut held, order) else {
+    let Rows::Of(found) = found(batch, &wanted, &account, &list, (&mut held, &HashSet::new()), order) else {
         batch.record.ask_after_restore(restored);
         return Ok(commit_record(context, batch, Commit::default()).await?.is_done());
     };

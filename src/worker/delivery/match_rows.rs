@@ -50,7 +50,8 @@ pub(super) async fn match_rows(
         order.disordered = true;
         there.iter_mut().for_each(|part| order.apply(&mut part.batch.record));
     }
-    let mut matching = Matching { context, account, list, order: *order, held, carried_out: BTreeMap::new() };
+    let again = given_again(context, &there, account, list, &held).await?;
+    let mut matching = Matching { context, account, list, order: *order, held, again, carried_out: BTreeMap::new() };
     for part in there {
         if !matching.match_batch(&mut part.batch).await? {
             part.next = Some(NextStep::Refresh);
@@ -67,6 +68,8 @@ struct Matching<'a> {
     order: IdOrder,
     /// Ids that stand for a case already.
     held: HashSet<u64>,
+    /// Ids among them that Testmo has given again since.
+    again: HashSet<u64>,
     /// Whether each push is known to have created cases.
     carried_out: BTreeMap<String, bool>,
 }
@@ -83,7 +86,7 @@ impl Matching<'_> {
         let known = self.is_carried_out(push.as_deref()).await?;
         let (unknown, lost_before) = (batch.record.unclear_cases().count(), lost(&batch.record));
         let pushed_tag = batch.record.open_push.as_ref().map(|push| push.batch_tag.clone());
-        let Rows::Of(found) = found(batch, &unclear(batch), account, list, &mut self.held, order) else {
+        let Rows::Of(found) = found(batch, &unclear(batch), account, list, (&mut self.held, &self.again), order) else {
             batch.record.give_up_unclear();
             let history = vec![reconciled(context, &batch.candidates, unknown, 0, unknown)];
             if !commit_record(context, batch, Commit { history, ..Commit::default() }).await?.is_done() {
@@ -166,14 +169,15 @@ fn unclear(batch: &ActiveBatch) -> Vec<usize> {
 /// Returns the rows that are these cases of a batch. Where ids do not show which case is older, a row with the batch tag can
 /// be a person's copy of an older case, so only a person can decide.
 ///
-/// The same holds where a row with the batch tag stands for a case of another batch, or where a row stands for another case of
-/// this one although it has the name of one of these cases and was created since: then Testmo has given an id to two cases.
+/// The same holds where Testmo has given an id to two cases: a row with the batch tag stands for a case of another batch; a row
+/// with the name of one of these cases stands for another case of this batch and was created since; or it stands for a case that
+/// another batch created earlier (`again`).
 pub(super) fn found(
     batch: &mut ActiveBatch,
     cases: &[usize],
     account: &str,
     list: &CaseList,
-    held: &mut HashSet<u64>,
+    (held, again): (&mut HashSet<u64>, &HashSet<u64>),
     order: IdOrder,
 ) -> Rows {
     let batch_tag = tag_of(batch);
@@ -185,14 +189,15 @@ pub(super) fn found(
     let known: HashMap<u64, usize> = record.known_at(account).map(|(position, id)| (id, position)).collect();
     let names: HashSet<&str> = cases.iter().map(|position| batch.cases[*position].name.trim()).collect();
     let has_batch_tag = |row: &Row| batch_tag.as_ref().is_some_and(|batch_tag| row.tags.contains(batch_tag));
-    // A person may also have given the name to the case that has had this id all along.
-    let is_new = |row: &Row| row.created_at >= list.since + CLOCK_MARGIN_MS - ROUNDING_MS;
     let is_given_twice = |row: &&Row| match known.get(&row.id) {
         Some(position) => {
             let name = row.name.trim();
-            is_new(row) && names.contains(name) && batch.cases[*position].name.trim() != name
+            is_new(row, list) && names.contains(name) && batch.cases[*position].name.trim() != name
         }
-        None => has_batch_tag(row) && held.contains(&row.id) && !duplicates.contains(&row.id),
+        None if duplicates.contains(&row.id) => false,
+        None => {
+            held.contains(&row.id) && has_batch_tag(row) || again.contains(&row.id) && names.contains(row.name.trim())
+        }
     };
     let twice: Vec<u64> = list.rows.iter().filter(is_given_twice).map(|row| row.id).collect();
     let is_unclear = order.disordered && batch_tag.is_some() && !(found.is_empty() && left_over.is_empty());
@@ -204,6 +209,33 @@ pub(super) fn found(
     held.extend(ids);
     batch.candidates = left_over.into_iter().chain(older).collect();
     Rows::Of(found)
+}
+
+/// Returns the ids of rows that stand for cases of requests that ended before the cases of unknown outcome were claimed, although
+/// the rows were created since, and have the name of one of them. The batch tag says it where there is one.
+async fn given_again(
+    context: &WorkerContext,
+    there: &[&mut Part],
+    account: &str,
+    list: &CaseList,
+    held: &HashSet<u64>,
+) -> Result<HashSet<u64>, StoreError> {
+    let untagged = || there.iter().map(|part| &part.batch).filter(|batch| tag_of(batch).is_none());
+    let Some(since) = untagged().map(|batch| batch.record.unclear_since.unwrap_or(batch.claimed_at)).min() else {
+        return Ok(HashSet::new());
+    };
+    let names: HashSet<&str> =
+        untagged().flat_map(|batch| unclear(batch).into_iter().map(|at| batch.cases[at].name.trim())).collect();
+    let may_be = |row: &&Row| held.contains(&row.id) && is_new(row, list) && names.contains(row.name.trim());
+    let ids: Vec<u64> = list.rows.iter().filter(may_be).map(|row| row.id).collect();
+    // Both times are cut to seconds.
+    context.store.ids_given_before(account, &ids, since - 2 * ROUNDING_MS).await
+}
+
+/// Returns whether a row was created since the cases of unknown outcome were claimed. A person may also have given the name of
+/// one of them to the case that has had this id all along.
+fn is_new(row: &Row, list: &CaseList) -> bool {
+    row.created_at >= list.since + CLOCK_MARGIN_MS - ROUNDING_MS
 }
 
 /// Searches the rows for these cases of a batch.
@@ -279,6 +311,24 @@ mod tests {
     const ACCOUNT: &str = "https://acme.testmo.net";
 
     #[test]
+    fn an_id_of_another_batch_that_was_given_again_is_left_to_a_person() {
+        for (name, again, is_asked) in [("case 2", true, true), ("case 2", false, false), ("another name", true, false)]
+        {
+            let mut batch = batch_of(2, |_| {});
+            let push = OpenPush { id: "p".into(), connection: "v1".into(), batch_tag: None, committed: false };
+            let target = Target { account: ACCOUNT.into(), project: 1, folder: 7 };
+            batch.record.claim(&[1], push, &target);
+            batch.record.unclear(CLOCK_MARGIN_MS);
+            let row = Row { id: 10, name: name.into(), folder: 7, tags: vec![], created_at: CLOCK_MARGIN_MS };
+            let list = CaseList { rows: vec![row], since: 0, descends: true, requests: 1 };
+            let (mut held, again) = (HashSet::from([10]), again.then_some(10).into_iter().collect());
+            let order = IdOrder { disordered: false };
+            let found = found(&mut batch, &[1], ACCOUNT, &list, (&mut held, &again), order);
+            assert_eq!(matches!(found, Rows::Ask), is_asked, "{name} {again:?}");
+        }
+    }
+
+    #[test]
     fn a_row_that_stands_for_a_case_and_has_the_name_of_a_lost_one_is_left_to_a_person() {
         let (tag, claimed_at) = ("sqai-0123456789ab", 1_800_000_000_000);
         let (since, earlier) = (claimed_at - CLOCK_MARGIN_MS, claimed_at - ROUNDING_MS - 1);
@@ -303,7 +353,8 @@ mod tests {
             let row = Row { id: 10, name: name.into(), folder: 7, tags, created_at };
             let list = CaseList { rows: vec![row], since, descends: true, requests: 1 };
             let mut held = HashSet::from([10]);
-            let found = found(&mut batch, &[1], ACCOUNT, &list, &mut held, IdOrder { disordered: false });
+            let found =
+                found(&mut batch, &[1], ACCOUNT, &list, (&mut held, &HashSet::new()), IdOrder { disordered: false });
             assert_eq!(matches!(found, Rows::Ask), is_asked, "{batch_tag:?} {name} {created_at}");
             assert_eq!(batch.candidates.contains(&10), is_asked);
         }

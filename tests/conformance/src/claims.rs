@@ -81,6 +81,14 @@ async fn a_commit_that_started_from_another_epoch_changes_nothing(f: &dyn Subjec
     let held = f.store().held_ids("https://acme.testmo.net", &[9, 10, 11, 12]).await.unwrap();
     assert_eq!(held, [10, 11].into());
     assert_eq!(f.store().held_ids("https://other.testmo.net", &[10]).await.unwrap(), [].into());
+    for (account, before, given) in [
+        ("https://acme.testmo.net", 1_000_001, [10, 11].into()),
+        ("https://acme.testmo.net", 1_000_000, [].into()),
+        ("https://other.testmo.net", 1_000_001, [].into()),
+    ] {
+        let found = f.store().ids_given_before(account, &[9, 10, 11, 12], before).await.unwrap();
+        assert_eq!(found, given, "{account} {before}");
+    }
 }
 
 async fn a_push_that_was_found_holds_its_ids_and_its_batch_takes_the_restore_into_account(f: &dyn Subject) {

@@ -74,6 +74,11 @@ impl LedgerStore for StoreOf {
         self.ask("held_ids", move |tables, _| tables.held_ids(&account, &ids)).await
     }
 
+    async fn ids_given_before(&self, account: &str, ids: &[u64], before: i64) -> Result<HashSet<u64>, StoreError> {
+        let (account, ids) = (account.to_owned(), ids.to_vec());
+        self.ask("ids_given_before", move |tables, _| tables.ids_given_before(&account, &ids, before)).await
+    }
+
     async fn take_late_checks(
         &self,
         settled_for: Duration,

@@ -6,7 +6,8 @@ use std::time::Duration;
 use testmo_courier::batch::BatchKey;
 use testmo_courier::batch::ledger::{BatchRecord, BatchState, CaseState};
 use testmo_courier::store::ledger::{
-    Claim, ClaimOutcome, Commit, CommitOutcome, KnownIds, PushEnded, PushMembers, RecordUpdate, StoredBatch, happened,
+    Claim, ClaimOutcome, Commit, CommitOutcome, KnownIds, PushEnded, PushMembers, RecordUpdate, StoredBatch,
+    given_before, happened,
 };
 use testmo_courier::store::shelf::{ShelfId, ShelfIdentity};
 use testmo_courier::store::{HeldBack, PruneCounts, PruneRound, StoreError};
@@ -87,7 +88,7 @@ impl Tables {
             self.batches.insert(key, BatchEntry { stored, pruned, look_after });
         }
         let (account, tenant) = (claim.account.clone(), claim.tenant.clone());
-        let push = Push { account, tenant, claimed_at: now, lease_until, ended: false, ids: None };
+        let push = Push { account, tenant, claimed_at: now, lease_until, ended: false, ended_at: None, ids: None };
         self.pushes.insert(claim.push.clone(), push);
         let share = |RecordUpdate { record, .. }: &RecordUpdate| Share {
             batch: record.key.clone(),
@@ -138,11 +139,12 @@ impl Tables {
         if let Some(found) = &change.found {
             self.parts.insert((found.batch.clone(), found.push.clone()));
             let (account, tenant) = (found.target.account.clone(), found.batch.tenant.clone());
-            let push = Push { account, tenant, claimed_at: now, lease_until: now, ended: false, ids: None };
+            let push =
+                Push { account, tenant, claimed_at: now, lease_until: now, ended: false, ended_at: None, ids: None };
             self.pushes.insert(found.push.clone(), push);
         }
         if let Some(ended) = &change.ended {
-            self.end_push(ended);
+            self.end_push(ended, now);
         }
         self.keep_undo(change);
         self.forget(&change.forgotten);
@@ -221,11 +223,12 @@ impl Tables {
         }
     }
 
-    fn end_push(&mut self, ended: &PushEnded) {
+    fn end_push(&mut self, ended: &PushEnded, now: i64) {
         let was_sent = self.grants.iter().any(|grant| grant.push == ended.push && grant.used);
         let is_kept = self.has(Mutation::KeepPermits) && !was_sent;
         if let Some(push) = self.pushes.get_mut(&ended.push) {
             push.ended = !is_kept;
+            push.ended_at = Some(now);
             push.ids = match (push.ids, ended.ids) {
                 (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
                 (ids, None) | (None, ids) => ids,
@@ -292,6 +295,15 @@ impl Tables {
         let records = near.filter_map(|(key, _)| self.batches.get(key)).map(|entry| &entry.stored.record);
         let held: HashSet<u64> = records.flat_map(|record| record.arrived_at(account)).map(|(_, id)| id).collect();
         ids.iter().copied().filter(|id| held.contains(id)).collect()
+    }
+
+    pub(crate) fn ids_given_before(&self, account: &str, ids: &[u64], before: i64) -> HashSet<u64> {
+        let there = self.pushes.values().filter(|push| push.account == account);
+        let span = |push: &Push| {
+            let (first, last) = push.ids?;
+            Some((first..=last, push.ended_at.is_some_and(|ended_at| ended_at < before)))
+        };
+        given_before(ids, &there.filter_map(span).collect::<Vec<_>>())
     }
 
     pub(crate) fn begin_pruning(&self, retention: Duration, now: i64) -> PruneRound {

@@ -104,6 +104,7 @@ pub(crate) struct Push {
     pub(crate) claimed_at: i64,
     pub(crate) lease_until: i64,
     pub(crate) ended: bool,
+    pub(crate) ended_at: Option<i64>,
     pub(crate) ids: Option<(u64, u64)>,
 }
 

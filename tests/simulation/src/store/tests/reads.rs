@@ -1,5 +1,7 @@
 //! Compares everything that can be read.
 
+use std::collections::BTreeSet;
+
 use testmo_courier::batch::{BatchKey, TenantId};
 use testmo_courier::store::folders::NewFolder;
 use testmo_courier::store::ledger::PushMembers;
@@ -78,6 +80,10 @@ impl Both {
         held.sort_unstable();
         known.sort_unstable();
         read.push((shown(&held), shown(&known)));
+        let before = self.clock.now() - self.rng.i64(0..20_000);
+        let given = self.real.ids_given_before(&account, &ids, before).await.expect("read");
+        let known: BTreeSet<u64> = self.memory.ids_given_before(&account, &ids, before).into_iter().collect();
+        read.push((shown(&given.into_iter().collect::<BTreeSet<u64>>()), shown(&known)));
         read
     }
 
