@@ -340,12 +340,13 @@ fn is_busy(error: &sqlx::Error) -> bool {
 }
 
 /// A replica that hangs must not hold the others up with what it has locked. Every statement finds its few rows by an
-/// index; a planner that has no statistics yet, as in a new database, would read whole tables for them instead.
+/// index; a planner that has no statistics yet, as in a new database, would read whole tables for them instead. With less memory
+/// an index that finds many rows of the search notes pages in place of rows, and each row of these is compared.
 async fn prepare_server(conn: &mut AnyConnection) -> Result<(), sqlx::Error> {
     let settings = "SET default_transaction_isolation = 'read committed'; \
                     SET idle_in_transaction_session_timeout = '30s'; SET statement_timeout = '30s'; \
                     SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; \
-                    SET plan_cache_mode = force_generic_plan";
+                    SET plan_cache_mode = force_generic_plan; SET work_mem = '16MB'";
     sqlx::raw_sql(settings).execute(conn).await?;
     Ok(())
 }

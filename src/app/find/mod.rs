@@ -14,7 +14,7 @@ pub use crate::store::search::{ShelfHit, Unsearched};
 use crate::store::{Store, StoreError};
 
 /// The fewest and the most candidates that are read at once: a batch can have many names.
-const FEWEST: u32 = 100;
+const FEWEST: u32 = 20;
 const MOST: u32 = 500;
 
 /// What is to be found.

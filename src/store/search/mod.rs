@@ -1,23 +1,26 @@
 //! Keeps what batches are found by, apart from the work: a worker fills it in steps from the outbox and the shelf.
 
+mod choice;
 mod fill;
 mod form;
 mod hits;
+mod junction;
 mod model;
 mod progress;
 mod prune;
 mod query;
+mod server;
 mod sources;
 #[cfg(test)]
 pub(in crate::store) mod statements;
+mod way;
 
 use async_trait::async_trait;
 
 pub use self::hits::ShelfHit;
-pub use self::model::{Candidate, FillStep, SearchName};
+pub use self::model::{Candidate, CandidatePage, FillStep, SearchName, SearchQuery};
 pub use self::progress::Unsearched;
 pub use self::prune::SearchRound;
-pub use self::query::{CandidatePage, SearchQuery};
 use super::{Store, StoreError};
 
 /// What is done for the search in the background. A store without one has nothing to do.

@@ -6,7 +6,7 @@ use sqlx::any::AnyRow;
 
 use super::super::StoreError;
 use super::super::sql::Columns;
-use crate::batch::search::SearchDocument;
+use crate::batch::search::{Needle, Reach, SearchDocument};
 use crate::batch::{BatchId, TenantId};
 
 /// What a step has done.
@@ -38,6 +38,34 @@ pub struct Candidate {
     pub name: SearchName,
     /// Its values.
     pub document: SearchDocument,
+}
+
+/// What is searched.
+#[derive(Clone, Debug)]
+pub struct SearchQuery {
+    /// The text.
+    pub needle: Needle,
+    /// Whose batches; those of all tenants without one.
+    pub tenant: Option<TenantId>,
+    /// Which parts of values this database finds.
+    pub reach: Reach,
+}
+
+/// Rows that may match.
+#[derive(Clone, Debug, Default)]
+pub struct CandidatePage {
+    /// The rows, newest first.
+    pub rows: Vec<Candidate>,
+    /// Before which number the search goes on; `None` if nothing is left.
+    pub before: Option<i64>,
+}
+
+impl Candidate {
+    /// Reads a row.
+    pub(super) fn of_row(row: &AnyRow) -> Result<Self, StoreError> {
+        let document = SearchDocument::of_lines(&row.text("lines")?, &row.text("letters")?);
+        Ok(Self { seq: row.int("seq")?, name: SearchName::of_row(row)?, document })
+    }
 }
 
 impl SearchName {

@@ -2,7 +2,9 @@
 
 use super::super::sql::{Bound, Dialect};
 use super::form::wanted_on_server;
-use super::query::{MATCHING, SAMPLE, SearchQuery, extent_statement, index_statement, window_statement};
+use super::model::SearchQuery;
+use super::query::{MATCHING, SAMPLE};
+use super::server::{extent_statement, index_statement, sample_statement, window_statement};
 use super::sources::{EARLIER, ENTRIES, LATER, event_bodies};
 use super::{fill, hits, progress, prune};
 
@@ -42,6 +44,9 @@ pub(in crate::store) fn all(dialect: Dialect, queries: &[SearchQuery]) -> Vec<St
         ));
         return statements;
     }
+    statements.push((sample_statement(), vec![text(r#"[{"place":7}]"#)], "search_pkey"));
+    // A row that has each word, but none after another: junctions are rarer than trigrams.
+    let typical = |text: &str| text.split(' ').collect::<Vec<_>>().join("\n");
     for query in queries {
         let wanted = wanted_on_server(&query.needle, query.tenant.as_ref().map(|tenant| tenant.as_str()));
         let in_order = if query.tenant.is_some() { "search_by_tenant" } else { "search_pkey" };
@@ -49,8 +54,12 @@ pub(in crate::store) fn all(dialect: Dialect, queries: &[SearchQuery]) -> Vec<St
         statements.push((sql, bounds, in_order));
         let (sql, bounds) = window_statement(query, &wanted, 9, 1);
         statements.push((sql, bounds, in_order));
-        let (sql, bounds) = index_statement(query, &wanted, 9);
+        let (sql, bounds) = index_statement(query, &wanted, &[], 9);
         statements.push((sql, bounds, "search_by_trigram"));
+        let apart: Vec<String> = wanted.one_of.iter().map(|text| typical(text)).collect();
+        let has_words = wanted.one_of.iter().all(|text| text.contains(' '));
+        let (sql, bounds) = index_statement(query, &wanted, &apart, 9);
+        statements.push((sql, bounds, if has_words { "search_by_junction" } else { "search_by_trigram" }));
     }
     statements
 }

@@ -18,6 +18,7 @@ use testmo_courier::store::{LedgerStore, RetentionStore, SearchStore};
 
 use crate::stores::{SqlStore, connect, run};
 
+mod parts;
 mod words;
 
 on_both! {

@@ -88,8 +88,10 @@ pub(super) async fn fill(stage: &Stage, store: &Store, size: &Size, now: i64) ->
     }
     while store.fill_search("bench", STEP).await?.is_more {}
     if is_server {
-        // As the server does itself, some time later.
-        sqlx::raw_sql("VACUUM ANALYZE").execute(&mut conn).await?;
+        // As the server does itself, some time later: what was filled in is not written while something is measured.
+        for sql in ["VACUUM ANALYZE", "CHECKPOINT"] {
+            sqlx::raw_sql(sql).execute(&mut conn).await?;
+        }
     }
     conn.close().await?;
     Ok(())
