@@ -180,26 +180,18 @@ mod tests {
     #[test]
     fn what_few_rows_have_is_asked_for() {
         let frequent = [(90, "verify the user"), (9, "coupon then shipping"), (1, "coupon shipping")];
-        let table: [(&[&str], (&[&str], &[&str])); 6] = [
-            (&["upon shi"], (&[], &["on sh"])),
-            (&["verify"], (&["%ver%"], &[])),
-            (&["zeppelin"], (&["%zeppelin%"], &[])),
-            (&["the user shi"], (&["%shi%"], &["er sh"])),
-            (&["n s"], (&["%n s%"], &[])),
-            (&["verify", "zyx123zy"], (&["%zyx123zy%"], &[])),
-        ];
-        for (texts, (patterns, junctions)) in table {
-            let found = chosen(texts, &frequent);
-            assert_eq!(
-                (found.0.as_slice(), found.1.as_slice()),
-                (&own(patterns)[..], &own(junctions)[..]),
-                "{texts:?}"
-            );
+        for (texts, patterns, junctions) in [
+            (&["upon shi"][..], vec![], vec!["on sh"]),
+            (&["verify"], vec!["%ver%"], vec![]),
+            (&["zeppelin"], vec!["%zeppelin%"], vec![]),
+            (&["the user shi"], vec!["%shi%"], vec!["er sh"]),
+            (&["n s"], vec!["%n s%"], vec![]),
+            (&["verify", "zyx123zy"], vec!["%zyx123zy%"], vec![]),
+        ] {
+            let (found_patterns, found_junctions) = chosen(texts, &frequent);
+            assert_eq!(found_patterns, patterns, "{texts:?}");
+            assert_eq!(found_junctions, junctions, "{texts:?}");
         }
-    }
-
-    fn own(texts: &[&str]) -> Vec<String> {
-        texts.iter().map(|text| (*text).to_owned()).collect()
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use testmo_conformance::Subject;
 use testmo_courier::store::SearchStore;
 
 use super::{WORKER, ask, names};
