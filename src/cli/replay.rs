@@ -139,6 +139,12 @@ fn nothing_to_replay(planned: &Planned) -> Failure {
              one batch goes first.",
         );
     }
+    if planned.summary.of(Forecast::AlreadyInTestmo) == planned.summary.batches {
+        return Failure::finding(
+            "Nothing was replayed: every case is in Testmo.",
+            "`testmo-courier shelf discard` with the same selection takes the entries off the shelf.",
+        );
+    }
     Failure::finding(
         "Nothing was replayed.",
         "The plan says why; `testmo-courier shelf show ID` says what to do with an entry.",

@@ -40,7 +40,11 @@ impl Closing {
         }
         if !curable.is_empty() {
             left.push(format!("{} are dead", curable.join(", ")));
-            person.replay(curable, AT_ONCE).await?;
+            let is_delivered = person.replay(curable.clone(), AT_ONCE).await?;
+            // The copy of a batch that another one has delivered.
+            for entry in curable.iter().filter(|_| is_delivered) {
+                person.discard(entry).await?;
+            }
         }
         Ok(left)
     }
