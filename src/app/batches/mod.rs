@@ -1,6 +1,7 @@
 //! Reads what became of the batches that were received.
 
 pub mod compare;
+mod customer;
 mod details;
 mod list;
 mod settlement;

@@ -2,14 +2,14 @@
 
 use super::Shelved;
 use crate::batch::event::address;
-use crate::batch::ledger::{BatchRecord, CaseState, Standing};
+use crate::batch::ledger::{BatchRecord, CaseState, Refusal, Standing};
 use crate::batch::message::decode::decode;
 use crate::batch::{Batch, Reason, excerpt, fingerprint, one_line};
 use crate::store::connections::ConnectionRow;
 use crate::store::{ConnectionStore, Store, StoreError};
 
 /// The most test cases that are named.
-const MOST_CASES: usize = 5;
+pub(in crate::app) const MOST_CASES: usize = 5;
 /// The most characters of a text from outside.
 const LONGEST_TEXT: usize = 200;
 
@@ -81,21 +81,33 @@ fn cases(batch: &Batch, record: Option<&BatchRecord>) -> Vec<String> {
     let mut named = Vec::new();
     for (at, case) in batch.cases.iter().enumerate() {
         let state = record.and_then(|record| record.cases.get(at)).map(|case| &case.state);
-        let said = match state {
+        let answered = match state {
             Some(CaseState::Created(_) | CaseState::Adopted(_) | CaseState::Repeated(_)) => continue,
-            Some(CaseState::Refused(refusal)) if refusal.reason == Reason::CaseRefused => refusal
-                .said
-                .iter()
-                .map(|said| format!("{}: {}", shown(&said.field), shown(&said.message)))
-                .collect::<Vec<_>>()
-                .join("; "),
-            Some(CaseState::Refused(_) | CaseState::Waiting | CaseState::Claimed | CaseState::Lost) | None => {
-                String::new()
-            }
+            Some(CaseState::Refused(refusal)) => said(refusal),
+            Some(CaseState::Waiting | CaseState::Claimed | CaseState::Lost) | None => String::new(),
         };
         let name = if case.name.is_empty() { format!("Test case {}", at + 1) } else { shown(&case.name) };
-        named.push(if said.is_empty() { name } else { format!("{name} (Testmo answered: {said})") });
+        named.push(with_answer(name, &answered));
     }
+    shortened(named)
+}
+
+/// Returns what Testmo answered about a case that it refused; empty if it said nothing about the case.
+pub(in crate::app) fn said(refusal: &Refusal) -> String {
+    if refusal.reason != Reason::CaseRefused {
+        return String::new();
+    }
+    let said = refusal.said.iter().map(|said| format!("{}: {}", shown(&said.field), shown(&said.message)));
+    said.collect::<Vec<_>>().join("; ")
+}
+
+/// Adds to the name of a test case what Testmo answered about it.
+pub(in crate::app) fn with_answer(name: String, said: &str) -> String {
+    if said.is_empty() { name } else { format!("{name} (Testmo answered: {said})") }
+}
+
+/// Leaves out the names of all but the first test cases, and says how many.
+pub(in crate::app) fn shortened(mut named: Vec<String>) -> Vec<String> {
     let more = named.len().saturating_sub(MOST_CASES);
     named.truncate(MOST_CASES);
     if more > 0 {
@@ -104,7 +116,8 @@ fn cases(batch: &Batch, record: Option<&BatchRecord>) -> Vec<String> {
     named
 }
 
-fn shown(text: &str) -> String {
+/// Writes a text from outside in one line that is not too long.
+pub(in crate::app) fn shown(text: &str) -> String {
     excerpt(&one_line(text), LONGEST_TEXT)
 }
 

@@ -1,7 +1,7 @@
 //! Reads the shelf: the batches that cannot be delivered now.
 
 mod commands;
-mod customer;
+pub(in crate::app) mod customer;
 mod groups;
 mod note;
 mod pauses;

@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::super::admin::problem::Problem;
+use super::super::admin::problem::{Code, Problem};
 use super::answer::Answer;
 use super::batches::tone;
 use super::entry_lines::EntryLine;
@@ -15,6 +15,8 @@ use super::visit::Visit;
 use crate::app::batches::{self, BatchDetails, BatchRecord, BatchState, DroppedCase, dropped_link, link, testmo_id};
 use crate::app::view::{TimelineEntryView, TimelineView, UnderWayView};
 
+/// The value that limits the timeline to what people did.
+const PEOPLE: &str = "people";
 /// How many cases are shown.
 const MOST_CASES: usize = 500;
 
@@ -22,6 +24,7 @@ pub(super) const ROUTES: &[Route] = &[Route {
     id: "batch",
     path: "/batches/{tenant}/{batch}",
     scope: Scope::Path,
+    query: &["only"],
     handler: |visit| Box::pin(show(visit)),
     ..Route::SHOW
 }];
@@ -51,9 +54,12 @@ struct BatchPage {
     all_cases: usize,
     dropped: Vec<DroppedLine>,
     timeline: Vec<TimelineEntryView>,
+    /// Whether the timeline has what people did only.
+    of_people: bool,
     earlier: u64,
     under_way: Vec<UnderWayView>,
     shelf: Vec<EntryLine>,
+    customer: Option<String>,
 }
 
 /// A case of a batch.
@@ -100,8 +106,10 @@ impl CaseLine {
 async fn show(visit: Visit) -> Result<Answer, Problem> {
     let key = visit.batch()?;
     let details = batches::show(visit.store(), &key).await?;
+    let of_people = of_people(&visit)?;
     let TimelineView { mut entries, dropped_entries, under_way } = TimelineView::of(&details);
     entries.reverse();
+    entries.retain(|entry| !of_people || entry.actor.is_some());
     let record = details.record();
     let cases = |record: &BatchRecord| -> Vec<CaseLine> {
         (0..record.cases.len().min(MOST_CASES)).map(|index| CaseLine::of(&details, record, index)).collect()
@@ -144,9 +152,21 @@ async fn show(visit: Visit) -> Result<Answer, Problem> {
         all_cases: record.map_or(0, |record| record.cases.len()),
         dropped: record.map(dropped).unwrap_or_default(),
         timeline: entries,
+        of_people,
         earlier: dropped_entries,
         under_way,
         shelf: details.shelf.iter().map(|entry| EntryLine::of(entry, &details.pauses, visit.now)).collect(),
+        customer: details.for_customer().map(|text| text.to_string()),
     };
     Answer::page(200, &page)
+}
+
+/// Reads whether the timeline is to have what people did only.
+fn of_people(visit: &Visit) -> Result<bool, Problem> {
+    match visit.query.text("only") {
+        None => Ok(false),
+        Some(PEOPLE) => Ok(true),
+        Some(_) => Err(Problem::parameter(Code::InvalidParameter, "only", "A timeline can be limited to `people`.")
+            .remedy("Open the page of the batch without it.")),
+    }
 }

@@ -2,12 +2,12 @@
 
 use askama::Template;
 
-use super::super::admin::problem::Problem;
+use super::super::admin::problem::{Code, Problem};
 use super::answer::Answer;
 use super::cause::Note;
 use super::entry_lines::EntryLine;
 use super::frame::Frame;
-use super::message::{Kind, Shown};
+use super::message::{Kind, Search, Shown};
 use super::moment::Moment;
 use super::route::{Route, Scope};
 use super::steps::{Entries, Step, Way, in_path, steps};
@@ -19,6 +19,7 @@ pub(super) const ROUTES: &[Route] = &[
         id: "entry",
         path: "/entries/{id}",
         scope: Scope::Entry,
+        query: &["find", "lines"],
         handler: |visit| Box::pin(show(visit)),
         ..Route::SHOW
     },
@@ -53,6 +54,7 @@ struct EntryPage {
     headers: Vec<(String, String)>,
     replay: Option<i64>,
     message: Shown,
+    search: Search,
     customer: String,
 }
 
@@ -64,6 +66,8 @@ async fn show(visit: Visit) -> Result<Answer, Problem> {
     let content = &row.content;
     let title = content.reason.title();
     let frame = Frame { live: 10, ..visit.frame("/failures", title, format!("testmo-courier shelf show {}", row.id)) };
+    let search = Search::of(visit.query.raw("find"), visit.query.text("lines"));
+    let search = search.map_err(|why| Problem::parameter(Code::InvalidParameter, "find", why))?;
     let entries = Entries { selection: vec![("id", row.id.to_string())], count: 1 };
     let page = EntryPage {
         line: EntryLine::of(row, &pauses, visit.now),
@@ -85,7 +89,8 @@ async fn show(visit: Visit) -> Result<Answer, Problem> {
         parks: content.parks,
         headers: content.headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
         replay: row.replay.map(|replay| replay.0),
-        message: Shown::of(&content.body),
+        message: Shown::of(&content.body, &search),
+        search,
         customer: for_customer(store, row).await?.to_string(),
         frame,
     };

@@ -61,6 +61,7 @@ mod tenants;
 mod tokens;
 mod undo;
 mod visit;
+mod within;
 
 pub(in crate::http) use self::router::router;
 pub use self::table::{PageSummary, page_summaries};

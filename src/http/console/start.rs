@@ -18,7 +18,7 @@ use crate::app::connections::{ConnectionRow, Status};
 use crate::app::trend::trend;
 
 /// How many tenants that are not green are listed.
-const MOST_TENANTS: usize = 50;
+const MOST_TENANTS: usize = 10;
 
 pub(super) const ROUTES: &[Route] =
     &[Route { id: "start", path: "/", handler: |visit| Box::pin(show(visit)), ..Route::SHOW }];

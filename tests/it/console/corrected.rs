@@ -83,6 +83,10 @@ async fn what_is_discarded_with_a_reason_can_be_restored() {
         browser.get(&format!("/entries/{entry}")).is(404);
         browser.submit(&format!("/discarded/{entry}/restore"), &[]).is(200).says("on the shelf again");
         browser.post(&format!("/discarded/{entry}/restore"), &[]).is(409);
+        browser.get("/batches/acme/b-1").is(200).says("taken by a worker").says("shelf.discard").says("?only=people");
+        let people = browser.get("/batches/acme/b-1?only=people").is(200).says("shelf.discard").says("by mistake");
+        assert!(!people.text.contains("taken by a worker"), "{}", people.text);
+        browser.get("/batches/acme/b-1?only=workers").is(400).says("limited to `people`");
         api.end().await.end_leaving(&[LeftOver::ShelfRows, LeftOver::Events]).await;
     }
 }
@@ -132,6 +136,27 @@ async fn a_cause_is_replayed_from_the_start_page_in_three_steps_and_watched_to_i
     browser.post(&format!("{at}/pause"), &[]).is(409);
     browser.get("/batches?state=delivered").is(200).says("acme/b-11");
     browser.get("/batches/acme/b-0").is(200).says("delivered").says("http").says("Take back what it did");
+    browser.get("/batches/acme/b-0").is(200).says("Copy for ticket").says("The test case is in your Testmo.");
     browser.get("/").is(200).says("Nothing needs you.").says("12 batches were delivered");
     api.end().await.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_text_is_found_in_a_message_and_the_search_is_in_the_address() {
+    for api in both(&["acme"]).await {
+        api.stage.shelve_for_person(&batch("acme", "b-1", 3), Reason::AllRefused).await;
+        let mut browser = Browser::logged_in(&api, "anna", Role::Viewer, None).await;
+        let entry = entry_of(&browser.get("/failures/entries").is(200).text);
+        let page = browser.get(&format!("/entries/{entry}")).is(200).says("name=\"find\"").says("case 3");
+        assert!(!page.text.contains("<mark>"), "{}", page.text);
+        let all = browser.get(&format!("/entries/{entry}?find=CASE+2&lines=all")).is(200);
+        all.says("Found 1 time in 1 line.").says("<mark>case 2</mark>").says("case 3").says("value=\"CASE 2\"");
+        let found = browser.get(&format!("/entries/{entry}?find=case+2&lines=found")).is(200);
+        let (_, message) = found.text.split_once("id=\"message-text\"").expect("the message");
+        assert!(message.contains("<mark>case 2</mark>") && !message.contains("case 3"), "{message}");
+        let hostile = browser.get(&format!("/entries/{entry}?find=%22%3E%3Cscript%3E")).is(200).says("Not found.");
+        assert!(!hostile.text.contains("\"><script>"), "{}", hostile.text);
+        browser.get(&format!("/entries/{entry}?find=x&lines=some")).is(400);
+        api.end().await.end_leaving(&[LeftOver::ShelfRows]).await;
+    }
 }
