@@ -60,7 +60,7 @@ enum What {
 #[derive(Debug, clap::Args)]
 struct RunArguments {
     /// Measure only this row; can be given several times.
-    #[arg(long = "row", value_parser = clap::value_parser!(u8).range(1..=10))]
+    #[arg(long = "row", value_parser = clap::value_parser!(u8).range(1..=14))]
     rows: Vec<u8>,
     /// The worker that is measured.
     #[arg(long, default_value = "target/release/testmo-courier")]

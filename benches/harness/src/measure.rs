@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
+use testmo_courier::config::Config;
 
 use crate::bus::Bus;
 use crate::contestant::{Contestant, Role};
@@ -93,18 +94,38 @@ impl Job {
 
 /// Measures one contestant once.
 pub(crate) async fn measure(neighbours: &mut Neighbours, contestant: &Contestant, job: &Job) -> anyhow::Result<Sample> {
+    measure_beside(neighbours, contestant, job, &[], async |_| Ok(())).await
+}
+
+/// Measures one contestant once. A worker is started with these variables as well, and from then on something else goes on beside it,
+/// which gets the worker's configuration.
+pub(crate) async fn measure_beside(
+    neighbours: &mut Neighbours,
+    contestant: &Contestant,
+    job: &Job,
+    variables: &[(&str, String)],
+    beside: impl AsyncFnOnce(Config) -> anyhow::Result<()>,
+) -> anyhow::Result<Sample> {
     neighbours.behave(job.manner.clone()).await?;
     let mut stage = Stage::set(neighbours, &job.wishes()).await?;
     stage.bus.fill(job.drafts(contestant.form)).await?;
-    start(&mut stage, contestant, job)?;
-    let watched = watch(neighbours, contestant, job, &mut stage).await;
+    start(&mut stage, contestant, job, variables)?;
+    let config = stage.setup.config.clone();
+    let watched = tokio::select! {
+        watched = watch(neighbours, contestant, job, &mut stage) => watched,
+        Err(error) = beside(config) => Err(error),
+    };
     stage.strike(neighbours).await?;
     watched
 }
 
-fn start(stage: &mut Stage, contestant: &Contestant, job: &Job) -> anyhow::Result<()> {
+fn start(stage: &mut Stage, contestant: &Contestant, job: &Job, variables: &[(&str, String)]) -> anyhow::Result<()> {
     match contestant.role {
-        Role::Worker | Role::Storeless => stage.start_worker(contestant),
+        Role::Worker => {
+            let arguments = stage.setup.arguments();
+            stage.start(contestant, &arguments, variables)
+        }
+        Role::Storeless => stage.start_worker(contestant),
         Role::Peer | Role::Floor | Role::Ceiling => {
             let settings = settings(stage, job);
             stage.start(contestant, &[], &settings)

@@ -1,5 +1,6 @@
 //! Row 9: what does an idle worker cost with a large store, and how fast does it prune?
 
+use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -180,10 +181,25 @@ pub(super) async fn stage(bench: &mut Bench<'_>, on_postgres: bool, tenants: Vec
 
 /// Starts the worker, and waits until it is ready.
 pub(super) async fn start(bench: &Bench<'_>, stage: &mut Stage) -> anyhow::Result<()> {
-    let listen = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    start_with(bench, stage, vec![]).await
+}
+
+/// Starts the worker with these variables as well, and waits until it is ready.
+pub(super) async fn start_with(
+    bench: &Bench<'_>,
+    stage: &mut Stage,
+    mut variables: Vec<(&'static str, String)>,
+) -> anyhow::Result<()> {
+    let listen = free_address()?;
+    variables.push(("COURIER_OBSERVE__LISTEN", listen.to_string()));
     let arguments = stage.setup.arguments();
-    stage.start(&bench.worker()?, &arguments, &[("COURIER_OBSERVE__LISTEN", listen.to_string())])?;
+    stage.start(&bench.worker()?, &arguments, &variables)?;
     until_ready(stage, &format!("http://{listen}/readyz")).await
+}
+
+/// Returns an address that nothing listens on.
+pub(super) fn free_address() -> anyhow::Result<SocketAddr> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 
 /// Removes a stage with its database.

@@ -1,8 +1,10 @@
 //! Measures the scenarios, one file for each; rows 1 and 2 share a file.
 
 mod buckets;
+mod console;
 mod flood;
 mod growth;
+mod large;
 mod latency;
 mod replicas;
 mod store;
@@ -19,9 +21,9 @@ use crate::neighbours::Neighbours;
 use crate::report::RowResult;
 
 /// All rows.
-pub(crate) const ALL: [u8; 10] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10];
+pub(crate) const ALL: [u8; 11] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 14];
 /// The rows that need PostgreSQL.
-pub(crate) const ON_POSTGRES: [u8; 4] = [7, 8, 9, 10];
+pub(crate) const ON_POSTGRES: [u8; 5] = [7, 8, 9, 10, 14];
 
 /// Everything that a row needs for its measurement.
 pub(crate) struct Bench<'a> {
@@ -84,6 +86,7 @@ pub(crate) async fn measure(bench: &mut Bench<'_>, row: u8) -> anyhow::Result<Ro
         8 => store::run(bench).await,
         9 => growth::run(bench).await,
         10 => support::run(bench).await,
+        14 => console::run(bench).await,
         other => anyhow::bail!("there is no row {other}"),
     }
 }

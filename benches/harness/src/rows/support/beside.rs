@@ -61,12 +61,13 @@ pub(super) fn quiet_tenants() -> impl Iterator<Item = String> {
     (0..QUIET).map(|number| format!("quiet-{number:02}"))
 }
 
-fn anna() -> Actor {
+/// Returns who acts.
+pub(in crate::rows) fn anna() -> Actor {
     Actor::new("anna", Role::Admin, Face::CommandLine)
 }
 
 /// Plans a replay of all dead batches by the command; returns its time in seconds, its memory in bytes, and the replay.
-pub(super) async fn plan_by_command(
+pub(in crate::rows) async fn plan_by_command(
     bench: &Bench<'_>,
     stage: &Stage,
     store: &Store,

@@ -1,9 +1,7 @@
 //! Row 10: how long does support wait for answers from a large store, and who waits for support?
 
 mod beside;
-mod names;
 mod questions;
-mod seed;
 
 use std::time::Instant;
 
@@ -13,10 +11,11 @@ use testmo_courier::clock::Clock;
 use testmo_courier::store::{Store, StoreHealth};
 
 use self::beside::Beside;
-use self::names::{TENANTS, tenant_number};
+pub(super) use self::beside::{anna, plan_by_command};
 use self::questions::{Asked, Asker, slowest};
-use self::seed::Size;
 use super::growth::{stage, strike};
+use super::large::names::{TENANTS, tenant_number};
+use super::large::seed::{self, Size};
 use super::{Bench, Limits};
 use crate::output::{count, megabytes, milliseconds, progress, times};
 use crate::report::{Check, RowResult};
@@ -79,6 +78,7 @@ fn size(limits: Limits) -> Size {
     let size = |usually, quick| limits.size(usually, quick) as u64;
     Size {
         delivered: size(1_000_000, 10_000),
+        with_events: size(1_000_000, 10_000),
         dead: size(100_000, 2_000),
         parked: size(20_000, 500),
         audit: size(300_000, 5_000),
@@ -95,9 +95,9 @@ async fn measure(bench: &mut Bench<'_>, name: &'static str, size: &Size) -> anyh
     let config = stage.setup.config.clone();
     let store = Store::open(&config.store, false, Clock::system()).await?;
     let (began, now) = (Instant::now(), store.now());
-    seed::fill(&stage, &store, size, now).await?;
-    progress(&format!("filled in {:.0} s", began.elapsed().as_secs_f64()));
-    let (plan_seconds, plan_memory, planned) = beside::plan_by_command(bench, &stage, &store).await?;
+    let disk = seed::fill(&stage, &store, size, now).await?;
+    progress(&format!("filled in {:.0} s, {}", began.elapsed().as_secs_f64(), disk.told()));
+    let (plan_seconds, plan_memory, planned) = plan_by_command(bench, &stage, &store).await?;
     progress(&format!("planned in {plan_seconds:.2} s with {} MB", megabytes(plan_memory as f64)));
     let origin = stage.origins[0].clone();
     let mut asker = Asker { store: &store, size, origin: &origin, now, asked: Vec::new() };

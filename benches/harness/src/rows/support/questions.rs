@@ -12,8 +12,10 @@ use testmo_courier::app::shelf::{GroupFilter, ShelfState, groups};
 use testmo_courier::batch::{Reason, TenantId, batch_tag};
 use testmo_courier::store::Store;
 
-use super::names::{batch_id, draw, external_id, key, link, name, source_key, tenant, tenant_number, testmo_id};
-use super::seed::{Size, arrival};
+use super::super::large::names::{
+    batch_id, draw, external_id, key, link, name, source_key, tenant, tenant_number, testmo_id,
+};
+use super::super::large::seed::{Size, arrival};
 use crate::output::{milliseconds, progress};
 use crate::stats::{median, percentile};
 

@@ -10,8 +10,8 @@ use testmo_courier::app::{restore_entry, waits};
 use testmo_courier::batch::cause::CauseId;
 use testmo_courier::batch::{BatchId, Reason, TenantId};
 
-use super::super::names::{TENANTS, batch_id, key, tenant, tenant_number};
-use super::super::seed::{CAUSES, DAY, DAYS, HOUR, arrival};
+use super::super::super::large::names::{TENANTS, batch_id, key, tenant, tenant_number};
+use super::super::super::large::seed::{CAUSES, DAY, DAYS, HOUR, arrival};
 use super::{Asker, PAGE, some_tenant};
 
 /// Whether a list has something on its first page, and on a page in the middle.

@@ -6,9 +6,9 @@ use testmo_courier::batch::BatchKey;
 use crate::worker::{FOLDER, PROJECT};
 
 /// How many tenants the batches belong to.
-pub(super) const TENANTS: u64 = 300;
+pub(in crate::rows) const TENANTS: u64 = 300;
 /// Cases of each batch.
-pub(super) const CASES: u64 = 5;
+pub(in crate::rows) const CASES: u64 = 5;
 
 /// Words of names, the first ones most often.
 const WORDS: &str = "verify that the user can sign in with a valid code and see an error message for expired invalid empty \
@@ -21,14 +21,14 @@ const WORDS: &str = "verify that the user can sign in with a valid code and see 
     publish schedule template attachment comment mention tag label project folder suite milestone run result step";
 
 /// Returns numbers that look random and are the same every time.
-pub(super) fn draw(seed: u64) -> u64 {
+pub(in crate::rows) fn draw(seed: u64) -> u64 {
     let mixed = (seed ^ (seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     mixed ^ (mixed >> 31)
 }
 
 /// Returns the name of a case.
-pub(super) fn name(batch: u64, case: u64) -> String {
+pub(in crate::rows) fn name(batch: u64, case: u64) -> String {
     let words: Vec<&str> = WORDS.split_whitespace().collect();
     let most = words.len() as u64;
     let word = |at: u64| {
@@ -40,48 +40,48 @@ pub(super) fn name(batch: u64, case: u64) -> String {
 }
 
 /// Returns the name of a tenant by its number.
-pub(super) fn tenant_number(number: u64) -> String {
+pub(in crate::rows) fn tenant_number(number: u64) -> String {
     format!("tenant-{number:03}")
 }
 
 /// Returns the tenant of a batch.
-pub(super) fn tenant(batch: u64) -> String {
+pub(in crate::rows) fn tenant(batch: u64) -> String {
     tenant_number(draw(batch) % TENANTS)
 }
 
 /// Returns the id of a batch.
-pub(super) fn batch_id(batch: u64) -> String {
+pub(in crate::rows) fn batch_id(batch: u64) -> String {
     format!("{:08x}-{:04x}-4000-8000-{batch:012x}", draw(batch) >> 32, draw(batch + 7) & 0xffff)
 }
 
 /// Returns the key of a batch.
-pub(super) fn key(batch: u64) -> anyhow::Result<BatchKey> {
+pub(in crate::rows) fn key(batch: u64) -> anyhow::Result<BatchKey> {
     let key = format!("{}/{}", tenant(batch), batch_id(batch));
     key.parse().map_err(|error| anyhow::anyhow!("{key}: {error}"))
 }
 
 /// Returns the `external_id` of a case.
-pub(super) fn external_id(batch: u64, case: u64) -> String {
+pub(in crate::rows) fn external_id(batch: u64, case: u64) -> String {
     format!("TC-{batch}-{case}")
 }
 
 /// Returns the key of the source of a batch, which three batches have in common.
-pub(super) fn source_key(batch: u64) -> String {
+pub(in crate::rows) fn source_key(batch: u64) -> String {
     format!("SHOP-{}", batch / 3)
 }
 
 /// Returns the id in Testmo of a case.
-pub(super) fn testmo_id(batch: u64, case: u64) -> u64 {
+pub(in crate::rows) fn testmo_id(batch: u64, case: u64) -> u64 {
     1_000_000 + batch * CASES + case
 }
 
 /// Returns the link to a case in Testmo.
-pub(super) fn link(origin: &str, batch: u64, case: u64) -> String {
+pub(in crate::rows) fn link(origin: &str, batch: u64, case: u64) -> String {
     format!("{origin}/repositories/{PROJECT}?group_id={FOLDER}&case_id={}", testmo_id(batch, case))
 }
 
 /// Returns the message of a batch of a tenant, about 2 kB.
-pub(super) fn message(tenant: &str, batch: u64) -> Value {
+pub(in crate::rows) fn message(tenant: &str, batch: u64) -> Value {
     let step = |what: &str| json!({"action": what, "expected": "The page shows what was entered and its sum"});
     let case = |case: u64| {
         json!({

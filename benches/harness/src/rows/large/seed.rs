@@ -1,4 +1,7 @@
 //! Fills a store as workers and people leave it: delivered batches, dead and parked ones, and what people did.
+//!
+//! The statements take rows by the thousand: the older batches have their record alone, the latest also their request, their event
+//! and their names in the search.
 
 use serde_json::{Value, json};
 use sqlx::{AnyConnection, AssertSqlSafe, Connection};
@@ -17,21 +20,23 @@ use crate::worker::{FOLDER, PROJECT};
 
 /// How much a store holds.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Size {
-    pub(super) delivered: u64,
+pub(in crate::rows) struct Size {
+    pub(in crate::rows) delivered: u64,
+    /// How many of the delivered batches have their request and their event: the latest.
+    pub(in crate::rows) with_events: u64,
     /// Dead batches; their numbers follow those of the delivered ones.
-    pub(super) dead: u64,
+    pub(in crate::rows) dead: u64,
     /// Batches that wait for a time, half of them of one tenant.
-    pub(super) parked: u64,
+    pub(in crate::rows) parked: u64,
     /// Entries of the audit.
-    pub(super) audit: u64,
-    pub(super) discarded: u64,
-    pub(super) tokens: u64,
-    pub(super) replays: u64,
+    pub(in crate::rows) audit: u64,
+    pub(in crate::rows) discarded: u64,
+    pub(in crate::rows) tokens: u64,
+    pub(in crate::rows) replays: u64,
 }
 
 /// Why the dead batches failed.
-pub(super) const CAUSES: [(Reason, &str); 12] = [
+pub(in crate::rows) const CAUSES: [(Reason, &str); 12] = [
     (Reason::CaseRefused, "case #1: tags.0: is too long (at most 255 characters)"),
     (Reason::CaseRefused, "case #2: name: is already used in this folder"),
     (Reason::CaseRefused, "case #1: custom_severity: the selected value is invalid"),
@@ -51,14 +56,36 @@ const CHUNK: u64 = 2_000;
 /// How many batches a step makes searchable.
 const STEP: u32 = 200;
 /// An hour in milliseconds.
-pub(super) const HOUR: i64 = 3_600_000;
+pub(in crate::rows) const HOUR: i64 = 3_600_000;
 /// A day in milliseconds.
-pub(super) const DAY: i64 = 24 * HOUR;
+pub(in crate::rows) const DAY: i64 = 24 * HOUR;
 /// Over how many days the delivered batches arrived; the others arrived within the day that followed.
-pub(super) const DAYS: i64 = 9;
+pub(in crate::rows) const DAYS: i64 = 9;
+
+impl Size {
+    /// Returns the number of the first batch that has its request and its event.
+    pub(in crate::rows) fn first_with_event(&self) -> u64 {
+        self.delivered.saturating_sub(self.with_events)
+    }
+}
+
+/// What a store takes on the disk after it was filled, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::rows) struct Disk {
+    pub(in crate::rows) whole: u64,
+    /// Of each batch that has its record alone, with its part of the indexes.
+    pub(in crate::rows) per_record: f64,
+}
+
+impl Disk {
+    /// Returns it in words.
+    pub(in crate::rows) fn told(self) -> String {
+        format!("{:.2} GB on the disk", self.whole as f64 / 1e9)
+    }
+}
 
 /// Returns when a batch arrived, in milliseconds since 1970.
-pub(super) fn arrival(now: i64, size: &Size, batch: u64) -> i64 {
+pub(in crate::rows) fn arrival(now: i64, size: &Size, batch: u64) -> i64 {
     let share =
         |part: u64, of: u64, span: i64| i64::try_from(part).unwrap_or(0) * span / i64::try_from(of.max(1)).unwrap_or(1);
     match batch.checked_sub(size.delivered) {
@@ -68,7 +95,7 @@ pub(super) fn arrival(now: i64, size: &Size, batch: u64) -> i64 {
 }
 
 /// Fills the store of a stage.
-pub(super) async fn fill(stage: &Stage, store: &Store, size: &Size, now: i64) -> anyhow::Result<()> {
+pub(in crate::rows) async fn fill(stage: &Stage, store: &Store, size: &Size, now: i64) -> anyhow::Result<Disk> {
     sqlx::any::install_default_drivers();
     let mut conn = AnyConnection::connect(&stage.setup.config.store.url).await?;
     let is_server = conn.backend_name() == "PostgreSQL";
@@ -79,8 +106,11 @@ pub(super) async fn fill(stage: &Stage, store: &Store, size: &Size, now: i64) ->
     }
     let seed = Seed { is_server, origin: stage.origins[0].trim_end_matches(&tenant_number(0)).to_owned(), size, now };
     let (dead, parked) = (size.delivered + size.dead, size.delivered + size.dead + size.parked);
-    seed.store_all(&mut conn, 0..size.delivered, &seed.delivered_statements(), |batch| Ok(seed.delivered(batch)))
-        .await?;
+    let (with_events, empty) = (size.first_with_event(), bytes(&mut conn).await?);
+    seed.store_all(&mut conn, 0..with_events, &[seed.batches_statement()], |batch| Ok(seed.recorded(batch))).await?;
+    let per_record = bytes(&mut conn).await?.saturating_sub(empty) as f64 / with_events.max(1) as f64;
+    let all_of_it = seed.delivered_statements();
+    seed.store_all(&mut conn, with_events..size.delivered, &all_of_it, |batch| Ok(seed.delivered(batch))).await?;
     seed.store_all(&mut conn, size.delivered..dead, &seed.dead_statements(), |batch| seed.dead(batch)).await?;
     seed.store_all(&mut conn, dead..parked, &[seed.shelf_statement()], |batch| seed.parked(batch)).await?;
     for sql in seed.of_people() {
@@ -93,8 +123,18 @@ pub(super) async fn fill(stage: &Stage, store: &Store, size: &Size, now: i64) ->
             sqlx::raw_sql(sql).execute(&mut conn).await?;
         }
     }
+    let whole = bytes(&mut conn).await?;
     conn.close().await?;
-    Ok(())
+    Ok(Disk { whole, per_record })
+}
+
+/// Returns how many bytes a store takes on the disk.
+async fn bytes(conn: &mut AnyConnection) -> anyhow::Result<u64> {
+    let sql = match conn.backend_name() {
+        "PostgreSQL" => "SELECT pg_database_size(current_database())",
+        _ => "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()",
+    };
+    Ok(u64::try_from(sqlx::query_scalar::<_, i64>(sql).fetch_one(conn).await?)?)
 }
 
 struct Seed<'a> {
@@ -217,12 +257,20 @@ impl Seed<'_> {
         json!([Target { account: self.account(tenant), project: PROJECT, folder: FOLDER }]).to_string()
     }
 
-    fn delivered(&self, batch: u64) -> Value {
-        let (tenant, id) = (tenant(batch), batch_id(batch));
-        let account = self.account(&tenant);
+    /// Returns a delivered batch with its record alone.
+    fn recorded(&self, batch: u64) -> Value {
+        let tenant = tenant(batch);
         let records: Vec<Value> = (0..CASES)
             .map(|case| json!({"k": external_id(batch, case), "s": {"created": testmo_id(batch, case)}}))
             .collect();
+        let state = if batch.is_multiple_of(200) { "partial" } else { "delivered" };
+        json!({"tenant": tenant, "batch": batch_id(batch), "at": arrival(self.now, self.size, batch), "state": state,
+               "fingerprint": "1:f", "targets": self.targets(&tenant), "cases": Value::from(records).to_string()})
+    }
+
+    fn delivered(&self, batch: u64) -> Value {
+        let (tenant, id) = (tenant(batch), batch_id(batch));
+        let account = self.account(&tenant);
         let case = |case: u64| {
             let key = external_id(batch, case);
             json!({"position": case + 1, "label": key, "name": name(batch, case), "external_id": key, "outcome": "created",
@@ -232,10 +280,12 @@ impl Seed<'_> {
         let body = json!({"specversion": "1.0", "type": DELIVERED, "subject": format!("{tenant}/{id}"), "data": {
             "tenant_id": tenant, "batch_id": id, "revision": 1, "outcome": "delivered", "source": source,
             "cases": (0..CASES).map(case).collect::<Vec<_>>()}});
-        let state = if batch.is_multiple_of(200) { "partial" } else { "delivered" };
-        json!({"tenant": tenant, "batch": id, "at": arrival(self.now, self.size, batch), "state": state, "fingerprint": "1:f",
-               "targets": self.targets(&tenant), "cases": Value::from(records).to_string(), "account": account,
-               "first": testmo_id(batch, 0), "event": format!("e{batch}"), "body": body.to_string()})
+        let mut row = self.recorded(batch);
+        row["account"] = account.into();
+        row["first"] = testmo_id(batch, 0).into();
+        row["event"] = format!("e{batch}").into();
+        row["body"] = body.to_string().into();
+        row
     }
 
     fn dead(&self, batch: u64) -> anyhow::Result<Value> {
