@@ -184,9 +184,10 @@ async fn unfinished(
         let id = ShelfId(row.int("id")?);
         unfinished.push((batch.unwrap_or_else(|| id.to_string()), Unfinished::InHand));
     }
+    // Few batches are open, while the tenant may have very many: those of the tenant are found among the open ones.
     let sql = "SELECT b.batch_id, CASE WHEN b.open_push IS NOT NULL AND b.lease_until > $2 THEN b.lease_until END \
                AS pushed_until, CASE WHEN b.open_push IS NOT NULL OR b.doubt_since IS NOT NULL THEN 1 ELSE 0 END \
-               AS is_unclear FROM batches b WHERE b.tenant_id = $1 AND b.state = 'open' AND b.epoch > 0 \
+               AS is_unclear FROM batches b WHERE b.settled_at IS NULL AND b.tenant_id || '' = $1 AND b.state = 'open' AND b.epoch > 0 \
                AND (b.open_push IS NOT NULL OR b.doubt_since IS NOT NULL OR NOT EXISTS (SELECT 1 FROM shelf s \
                WHERE s.tenant_id = b.tenant_id AND s.batch_id = b.batch_id)) ORDER BY b.batch_id LIMIT $3";
     let why = |row: &AnyRow| {

@@ -174,13 +174,12 @@ pub(in crate::store) fn page_statement(filter: &AuditFilter, most: u32) -> (Stri
         .maybe("at <", filter.until.map(Bound::Int));
     // An index begins with the first of these that a filter has, and answers the others.
     let mut is_chosen = filter.subject.is_some() && filter.batch.is_none();
-    for (column, value) in [
-        ("tenant_id", filter.tenant.as_ref().map(|tenant| text(tenant.as_str()))),
-        ("actor", filter.actor.as_deref().map(text)),
-        ("action", filter.action.map(|action| text(action.name()))),
-    ] {
+    let tenant = filter.tenant.as_ref().map(|tenant| conditions.parameter(text(tenant.as_str())));
+    let actor = filter.actor.as_deref().map(|actor| conditions.parameter(text(actor)));
+    // Written out: a server makes one plan for whatever parameters follow, and knows only of a word how many rows have it.
+    let action = filter.action.map(|action| format!("'{}'", action.name()));
+    for (column, value) in [("tenant_id", tenant), ("actor", actor), ("action", action)] {
         let Some(value) = value else { continue };
-        let value = conditions.parameter(value);
         let comparison = if is_chosen { format!("BETWEEN {value} AND {value}") } else { format!("= {value}") };
         conditions = conditions.fixed(&format!("{column} {comparison}"));
         is_chosen = true;

@@ -109,9 +109,11 @@ impl Store {
 /// Returns the conditions of a filter. A state is named so that the index of the few batches in such states answers.
 fn conditions(filter: &BatchFilter) -> Conditions {
     let text = |text: &str| Bound::Text(text.to_owned());
+    // Few batches are open, while a tenant may have very many: those of the tenant are found among the open ones.
+    let of_tenant = if filter.state == Some(BatchState::Open) { "tenant_id || '' =" } else { "tenant_id =" };
     let conditions = Conditions::default()
         .fixed("epoch > 0")
-        .maybe("tenant_id =", filter.tenant.as_ref().map(|tenant| text(tenant.as_str())))
+        .maybe(of_tenant, filter.tenant.as_ref().map(|tenant| text(tenant.as_str())))
         .maybe("state =", filter.state.map(|state| text(state.name())))
         .maybe("first_seen_at >=", filter.since.map(Bound::Int))
         .maybe("first_seen_at <", filter.until.map(Bound::Int));

@@ -38,17 +38,16 @@ enum Compared {
 }
 
 impl Compared {
-    fn add(self, conditions: Conditions, column: &str, value: Option<Bound>) -> Conditions {
-        match (self, value) {
-            (_, None) => conditions,
-            (Self::Chosen, value) => conditions.maybe(&format!("{column} ="), value),
-            (Self::Hidden, value) => conditions.maybe(&format!("{column} || '' ="), value),
-            (Self::Answered, Some(value)) => {
-                let mut conditions = conditions;
-                let value = conditions.parameter(value);
-                conditions.fixed(&format!("{column} BETWEEN {value} AND {value}"))
-            }
-        }
+    /// Adds a condition for a column and a value, which is written as SQL.
+    fn add(self, dialect: Dialect, conditions: Conditions, column: &str, value: Option<String>) -> Conditions {
+        let Some(value) = value else { return conditions };
+        conditions.fixed(&match (self, dialect) {
+            (Self::Chosen, _) => format!("{column} = {value}"),
+            (Self::Hidden, _) => format!("{column} || '' = {value}"),
+            // SQLite takes no index for what has a plus before it.
+            (Self::Answered, Dialect::Sqlite) => format!("+{column} BETWEEN {value} AND {value}"),
+            (Self::Answered, Dialect::Postgres) => format!("{column} BETWEEN {value} AND {value}"),
+        })
     }
 }
 
@@ -68,12 +67,15 @@ pub(super) fn conditions(dialect: Dialect, filter: &ShelfFilter) -> Conditions {
     let of_tenant = if filter.batch.is_some() { Compared::Chosen } else { others };
     let cause = filter.cause.map(|cause| Bound::Int(cause.number()));
     let mut conditions = Conditions::default();
-    conditions = of_tenant.add(conditions, "tenant_id", filter.tenant.as_ref().map(|tenant| text(tenant.as_str())));
+    let tenant = filter.tenant.as_ref().map(|tenant| conditions.parameter(text(tenant.as_str())));
+    conditions = of_tenant.add(dialect, conditions, "tenant_id", tenant);
     // The order of arrival is in an index of tenant and state.
     let by_tenant = filter.tenant.is_some() && matches!(others, Compared::Chosen);
+    // The words of a column are written out: a server makes one plan for whatever parameters follow, and knows only of words how many
+    // rows have them.
     let of_reason = if by_tenant { Compared::Hidden } else { others };
-    conditions = of_reason.add(conditions, "reason", filter.reason.map(|reason| text(reason.code())));
-    conditions = others.add(conditions, "state", filter.state.map(|state| text(state.name())));
+    conditions = of_reason.add(dialect, conditions, "reason", filter.reason.map(|reason| word(reason.code())));
+    conditions = others.add(dialect, conditions, "state", filter.state.map(|state| word(state.name())));
     conditions = conditions
         .maybe(if are_few(filter) { "cause + 0 =" } else { "cause =" }, cause)
         .maybe("batch_id =", filter.batch.as_ref().map(|batch| text(batch.as_str())));
@@ -81,6 +83,11 @@ pub(super) fn conditions(dialect: Dialect, filter: &ShelfFilter) -> Conditions {
         Some(id) => of_message(dialect, conditions, id),
         None => conditions,
     }
+}
+
+/// Writes a word of this program's own as SQL.
+fn word(word: &'static str) -> String {
+    format!("'{word}'")
 }
 
 /// Adds the conditions for the `message_id` of a row's message. Headers are stored as one JSON text of names and texts, in

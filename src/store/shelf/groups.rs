@@ -65,31 +65,27 @@ pub struct CauseSample {
     pub detail: Option<String>,
 }
 
-/// The place of an entry in the order of the index: its cause, when it arrived, and its id.
-type Place = (i64, i64, i64);
+/// A place in the order of the index: a cause and a state.
+type Place = (i64, String);
 
-/// Before every entry that has a cause.
-const START: Place = (i64::MIN, i64::MIN, i64::MIN);
-/// Behind every entry.
-const END: Place = (i64::MAX, i64::MAX, i64::MAX);
-
-/// How many entries are counted by one statement. A count of any size is made of many short ones, so that nothing waits for it.
+/// How many entries are counted by one statement, and those that have the cause and the state of the last one. A large count is made of
+/// many short ones, so that nothing waits for it.
 const STEP: i64 = 20_000;
 
 /// For how many causes a sample is read at once.
 const SAMPLED: usize = 500;
 
-/// Finds the entry that is so many behind a place.
-pub(in crate::store) const STEP_END: &str = "SELECT cause, arrived_at, id FROM shelf \
-    WHERE (cause, arrived_at, id) > ($1, $2, $3) ORDER BY cause, arrived_at, id LIMIT 1 OFFSET $4";
+/// Finds the cause and the state of the entry that is so many behind a place.
+pub(in crate::store) const STEP_END: &str = "SELECT cause, state FROM shelf \
+    WHERE (cause, state) > ($1, $2) ORDER BY cause, state LIMIT 1 OFFSET $3";
 
-/// Returns the statement that counts the entries between two places, by an index that has all columns. The filter is
-/// written so that no other index is taken for it.
+/// Returns the statement that counts the entries between two places, by an index that has all columns in the order of the groups, so that
+/// nothing is sorted. The filter is written so that no other index is taken for it.
 pub(in crate::store) fn shares_statement(filter: &CauseFilter) -> (String, Vec<Bound>) {
     let mut conditions = String::new();
     let mut bounds = Vec::new();
     let mut add = |column: &str, value: &str| {
-        conditions.push_str(&format!(" AND {column} || '' = ${}", 7 + bounds.len()));
+        conditions.push_str(&format!(" AND {column} || '' = ${}", 5 + bounds.len()));
         bounds.push(Bound::Text(value.to_owned()));
     };
     if let Some(tenant) = &filter.tenant {
@@ -101,7 +97,7 @@ pub(in crate::store) fn shares_statement(filter: &CauseFilter) -> (String, Vec<B
     let sql = format!(
         "SELECT cause, state, tenant_id, COUNT(*) AS n, CAST(COALESCE(SUM(cases), 0) AS BIGINT) AS cases, \
          COUNT(*) - COUNT(cases) AS uncounted, MIN(arrived_at) AS first_at, MAX(shelved_at) AS last_at FROM shelf \
-         WHERE (cause, arrived_at, id) > ($1, $2, $3) AND (cause, arrived_at, id) <= ($4, $5, $6){conditions} \
+         WHERE (cause, state) > ($1, $2) AND (cause, state) <= ($3, $4){conditions} \
          GROUP BY cause, state, tenant_id"
     );
     (sql, bounds)
@@ -128,30 +124,33 @@ impl Store {
     /// When the store does not answer.
     pub async fn cause_shares(&self, filter: &CauseFilter) -> Result<Vec<CauseShare>, StoreError> {
         let mut shares: BTreeMap<(CauseId, &str, Option<TenantId>), CauseShare> = BTreeMap::new();
-        let mut from = START;
+        let mut from = (i64::MIN, String::new());
         loop {
-            let to = self.step_end(from).await?;
-            for share in self.shares_between(filter, from, to.unwrap_or(END)).await? {
+            let to = self.step_end(&from).await?;
+            let (end, is_last) = to.map_or_else(|| ((i64::MAX, String::new()), true), |to| (to, false));
+            for share in self.shares_between(filter, &from, &end).await? {
                 let key = (share.cause, share.state.name(), share.tenant.clone());
                 shares.entry(key).and_modify(|before| before.add(&share)).or_insert(share);
             }
-            let Some(to) = to else { return Ok(shares.into_values().collect()) };
-            from = to;
+            if is_last {
+                return Ok(shares.into_values().collect());
+            }
+            from = end;
         }
     }
 
     /// Returns the end of the next step; nothing if the rest of the shelf is not larger than a step.
-    async fn step_end(&self, from: Place) -> Result<Option<Place>, StoreError> {
+    async fn step_end(&self, from: &Place) -> Result<Option<Place>, StoreError> {
         let bounds = [place(from), vec![Bound::Int(STEP - 1)]].into_iter().flatten().collect();
         let rows = sql::fetch(&mut *self.reading().await?, STEP_END, bounds).await?;
-        rows.first().map(|row| Ok((row.int("cause")?, row.int("arrived_at")?, row.int("id")?))).transpose()
+        rows.first().map(|row| Ok((row.int("cause")?, row.text("state")?))).transpose()
     }
 
     async fn shares_between(
         &self,
         filter: &CauseFilter,
-        from: Place,
-        to: Place,
+        from: &Place,
+        to: &Place,
     ) -> Result<Vec<CauseShare>, StoreError> {
         let (sql, filtered) = shares_statement(filter);
         let bounds = [place(from), place(to), filtered].into_iter().flatten().collect();
@@ -198,8 +197,8 @@ impl Store {
     }
 }
 
-fn place((cause, arrived_at, id): Place) -> Vec<Bound> {
-    [cause, arrived_at, id].map(Bound::Int).into()
+fn place((cause, state): &Place) -> Vec<Bound> {
+    vec![Bound::Int(*cause), Bound::Text(state.clone())]
 }
 
 /// Reads a share; what is in a state that this version does not know is left to the newer version.
