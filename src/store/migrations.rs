@@ -21,7 +21,7 @@ pub struct TablesState {
 /// One migration: its version, what it does, and its script.
 type Step = (i64, &'static str, &'static str);
 
-const SQLITE: [Step; 37] = [
+const SQLITE: [Step; 38] = [
     (1, "tables", include_str!("migrations/sqlite/01_tables.sql")),
     (2, "pruning", include_str!("migrations/sqlite/02_pruning.sql")),
     (3, "account_throttle", include_str!("migrations/sqlite/03_account_throttle.sql")),
@@ -59,9 +59,10 @@ const SQLITE: [Step; 37] = [
     (40, "sessions", include_str!("migrations/sqlite/40_sessions.sql")),
     (41, "trend", include_str!("migrations/sqlite/41_trend.sql")),
     (42, "master_key_rotation", include_str!("migrations/sqlite/42_master_key_rotation.sql")),
+    (43, "write_windows", include_str!("migrations/sqlite/43_write_windows.sql")),
 ];
 
-const POSTGRES: [Step; 36] = [
+const POSTGRES: [Step; 37] = [
     (1, "tables", include_str!("migrations/postgres/01_tables.sql")),
     (2, "pruning", include_str!("migrations/postgres/02_pruning.sql")),
     (3, "account_throttle", include_str!("migrations/postgres/03_account_throttle.sql")),
@@ -98,6 +99,7 @@ const POSTGRES: [Step; 36] = [
     (40, "sessions", include_str!("migrations/postgres/40_sessions.sql")),
     (41, "trend", include_str!("migrations/postgres/41_trend.sql")),
     (42, "master_key_rotation", include_str!("migrations/postgres/42_master_key_rotation.sql")),
+    (43, "write_windows", include_str!("migrations/postgres/43_write_windows.sql")),
 ];
 
 fn steps(dialect: Dialect) -> &'static [Step] {
