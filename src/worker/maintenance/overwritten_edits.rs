@@ -136,9 +136,7 @@ impl EditCheck {
                 }
                 Err(ApiError::Invalid(_) | ApiError::Rejected { .. }) if !order.is_empty() => (order, page) = ("", 1),
                 // Histories cannot be read here any more.
-                Err(ApiError::Invalid(_) | ApiError::Rejected { .. } | ApiError::Unreadable(_)) => {
-                    return Ok(Some(rows));
-                }
+                Err(ApiError::Invalid(_) | ApiError::Rejected { .. }) => return Ok(Some(rows)),
                 Err(error) => {
                     tracing::info!(tenant = %row.tenant, %error, "histories of cases cannot be read now");
                     report_failed_read(&self.context, access, &error).await?;

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::entries::{NewEntries, new_entries};
 use super::model::DueWindow;
-use super::reading::{FieldChange, author, changes, is_same_moment, moment};
+use super::reading::{FieldChange, author, changes, is_same_moment, moment, moment_of};
 use crate::batch::written::{is_nothing, is_same};
 
 /// The most characters that are kept of a content or of an entry.
@@ -47,7 +47,7 @@ pub fn overwritten(due: &DueWindow, is_recorded: bool, row: &Map<String, Value>)
     if new.entries.len() < 2 {
         return Vec::new();
     }
-    let own = own_entries(due, &new, row);
+    let Some(own) = own_entries(due, &new, row) else { return Vec::new() };
     let last = own.iter().rposition(|is_own| *is_own).filter(|_| new.is_ordered);
     let others = new.entries.iter().zip(&own).enumerate();
     let others = others.filter(|(at, (_, is_own))| !**is_own && last.is_none_or(|last| *at < last));
@@ -65,26 +65,43 @@ fn is_shown(sent: &Map<String, Value>, row: &Map<String, Value>) -> bool {
 }
 
 /// Returns for each new entry whether the request made it: it sets what was sent, or was made when the answer says so. One
-/// request may make several entries. Where nothing shows which ones they are, the newest one counts, with those of the same
-/// person and time.
-fn own_entries(due: &DueWindow, new: &NewEntries<'_>, row: &Map<String, Value>) -> Vec<bool> {
+/// request may make several entries: those of the same person and time, or of the same person where an entry says neither when it
+/// was made nor what it changed.
+///
+/// Where nothing shows which ones they are, the newest one counts, if the case has not changed since the answer. Returns `None` if
+/// it may have: the newest entry may be that of a later generation then.
+fn own_entries(due: &DueWindow, new: &NewEntries<'_>, row: &Map<String, Value>) -> Option<Vec<bool>> {
     let entries = &new.entries;
     let mark = |is_own: &dyn Fn(&Value) -> bool| entries.iter().map(|entry| is_own(entry)).collect::<Vec<bool>>();
     let mut own = mark(&|entry| sets_what_was_sent(due, entry, row));
     if let Some(written_at) = due.case.written_at().filter(|_| !own.contains(&true)) {
         own = mark(&|entry| moment(entry).is_some_and(|moment| is_same_moment(&moment, written_at)));
     }
-    if new.is_ordered
-        && !own.contains(&true)
-        && let Some(newest) = own.last_mut()
-    {
-        *newest = true;
+    if !own.contains(&true) {
+        if !is_last_change(due, row) {
+            return None;
+        }
+        if let Some(newest) = own.last_mut().filter(|_| new.is_ordered) {
+            *newest = true;
+        }
     }
-    let maker = |entry: &Value| moment(entry).zip(author(entry));
+    let maker = |entry: &Value| {
+        let at = moment(entry);
+        let is_told_apart = at.is_some() || changes(entry).is_none();
+        author(entry).filter(|_| is_told_apart).map(|by| (at, by))
+    };
     let makers: Vec<_> =
         entries.iter().zip(&own).filter(|(_, is_own)| **is_own).filter_map(|(entry, _)| maker(entry)).collect();
     let is_by_them = |entry: &Value| maker(entry).is_some_and(|maker| makers.contains(&maker));
-    entries.iter().zip(own).map(|(entry, is_own)| is_own || is_by_them(entry)).collect()
+    Some(entries.iter().zip(own).map(|(entry, is_own)| is_own || is_by_them(entry)).collect())
+}
+
+/// Returns whether a row shows that nobody has changed the case since the request was answered.
+fn is_last_change(due: &DueWindow, row: &Map<String, Value>) -> bool {
+    let changed_at = row.get("updated_at").and_then(Value::as_str).and_then(moment_of);
+    changed_at
+        .zip(due.case.written_at())
+        .is_some_and(|(changed_at, written_at)| is_same_moment(&changed_at, written_at))
 }
 
 fn sets_what_was_sent(due: &DueWindow, entry: &Value, row: &Map<String, Value>) -> bool {

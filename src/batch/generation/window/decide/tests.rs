@@ -18,9 +18,8 @@ fn created() -> Value {
 }
 
 fn row(history: Vec<Value>) -> Map<String, Value> {
-    object(
-        json!({"id": 5, "name": "generated", "custom_note": "<p>n</p>", "folder_id": 7, "state_id": 4, "history": history}),
-    )
+    object(json!({"id": 5, "name": "generated", "custom_note": "<p>n</p>", "folder_id": 7, "state_id": 4,
+                  "updated_at": WRITTEN, "history": history}))
 }
 
 /// Returns what is due of a case whose history had its creation before, and whose request was answered.
@@ -100,6 +99,24 @@ fn an_entry_that_is_not_understood_is_reported_as_it_is() {
     );
     // By their ids alone the newest is ours.
     assert_eq!(reported(&[json!(8), json!(9)]), [("custom_note name".to_owned(), None, false)]);
+}
+
+#[test]
+fn who_made_entries_without_fields_and_times_is_known_only_until_the_case_changes_again() {
+    let entry = |id: u64, by: u64| json!({"id": id, "user_id": by, "log": "changed"});
+    let found = |due: &DueWindow, new: &[Value], changed_at: &str| {
+        let mut row = row([&[created()], new].concat());
+        row.insert("updated_at".into(), json!(changed_at));
+        overwritten(due, true, &row).len()
+    };
+    let edited = [entry(8, 4), entry(9, 3)];
+    assert_eq!(found(&due(true), &edited, WRITTEN), 1);
+    assert_eq!(found(&due(true), &edited, LATER), 0, "the newest may be that of a later generation");
+    assert_eq!(found(&due(false), &edited, WRITTEN), 0, "when the request was carried out is not known");
+    assert_eq!(found(&due(true), &[entry(8, 3), entry(9, 3)], WRITTEN), 0, "one request may make several entries");
+    let placed = |who: &str| json!({"who": who});
+    assert_eq!(found(&due(true), &[placed("a"), placed("b")], WRITTEN), 1);
+    assert_eq!(found(&due(true), &[placed("a"), placed("b")], LATER), 0);
 }
 
 #[test]
