@@ -32,6 +32,8 @@ pub enum Task {
     Recheck,
     /// Checks for cases that appeared late.
     LateDuplicates,
+    /// Checks for edits by people that were overwritten.
+    OverwrittenEdits,
     /// Reports API keys that expire.
     Expiry,
     /// Carries out replays.
@@ -58,7 +60,7 @@ pub enum Task {
 
 impl Task {
     /// Every task.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Intake,
         Self::DeadQueue,
         Self::UnroutedQueue,
@@ -66,6 +68,7 @@ impl Task {
         Self::Dispatcher,
         Self::Recheck,
         Self::LateDuplicates,
+        Self::OverwrittenEdits,
         Self::Expiry,
         Self::Replay,
         Self::Prune,
@@ -89,6 +92,7 @@ impl Task {
             Self::Dispatcher => "dispatcher",
             Self::Recheck => "reverify",
             Self::LateDuplicates => "late_duplicates",
+            Self::OverwrittenEdits => "overwritten_edits",
             Self::Expiry => "key_expiry",
             Self::Replay => "replays",
             Self::Prune => "prune",

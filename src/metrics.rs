@@ -16,9 +16,9 @@ use prometheus::{
 };
 
 pub use self::labels::{
-    API_KEY_EXPIRIES, BATCH_OUTCOMES, BROKER_CONNECTIONS, CASE_OUTCOMES, CERTIFICATE_PEERS, DELIVERY_TIMINGS,
-    DROPPED_OUTCOMES, EVENT_PUBLISH_RESULTS, LANE_STATES, OTHER_TENANTS, OWN_ERRORS, REPLAY_STATES, SHELF_STATES,
-    TABLES, TENANT_CONNECTION_STATES, UNKNOWN_REASON,
+    API_KEY_EXPIRIES, BATCH_OUTCOMES, BROKER_CONNECTIONS, CASE_OUTCOMES, CERTAINTIES, CERTIFICATE_PEERS,
+    DELIVERY_TIMINGS, DROPPED_OUTCOMES, EVENT_PUBLISH_RESULTS, LANE_STATES, OTHER_TENANTS, OWN_ERRORS, REPLAY_STATES,
+    SHELF_STATES, TABLES, TENANT_CONNECTION_STATES, UNKNOWN_REASON,
 };
 use self::registrar::Registrar;
 use crate::batch::Reason;
@@ -60,6 +60,8 @@ pub struct Metrics {
     pub repeated_cases: IntCounter,
     /// Cases that a later generation does not have any more, by what was done with them.
     pub dropped_cases: IntCounterVec,
+    /// Edits by people that requests overwrote, by certainty.
+    pub overwritten_edits: IntCounterVec,
     /// Ids in Testmo's responses that no new case can have.
     pub invalid_case_ids: IntCounter,
     /// Created cases that Testmo's response shows differently than they were sent, by field.
@@ -141,6 +143,7 @@ impl Metrics {
             duplicate_cases: register.counter(help::DUPLICATE_CASES)?,
             repeated_cases: register.counter(help::REPEATED_CASES)?,
             dropped_cases: register.counters(help::DROPPED_CASES, "outcome")?,
+            overwritten_edits: register.counters(help::OVERWRITTEN_EDITS, "certainty")?,
             invalid_case_ids: register.counter(help::INVALID_CASE_IDS)?,
             response_differences: register.counters(help::RESPONSE_DIFFERENCES, "field")?,
             unordered_lists: register.counter(help::UNORDERED_LISTS)?,
@@ -178,13 +181,14 @@ impl Metrics {
 
     fn show_zeros(&self) -> Result<(), prometheus::Error> {
         let reasons: Vec<&str> = Reason::ALL.iter().map(|reason| reason.code()).collect();
-        let counters: [(&IntCounterVec, &[&str]); 10] = [
+        let counters: [(&IntCounterVec, &[&str]); 11] = [
             (&self.batches, &BATCH_OUTCOMES),
             (&self.delivered_batches, &DELIVERY_TIMINGS),
             (&self.own_errors, &OWN_ERRORS),
             (&self.batches_shelved, &reasons),
             (&self.cases, &CASE_OUTCOMES),
             (&self.dropped_cases, &DROPPED_OUTCOMES),
+            (&self.overwritten_edits, &CERTAINTIES),
             (&self.response_differences, &ResponseDifference::PARTS),
             (&self.create_requests, &ApiError::CLASSES),
             (&self.event_publishes, &EVENT_PUBLISH_RESULTS),

@@ -65,6 +65,8 @@ impl CasePages<'_> {
             match answered {
                 Ok(page) => return Ok(page),
                 Err(ApiError::Invalid(_) | ApiError::Rejected { .. }) => return Err(PageError::Refused),
+                // It may be too large.
+                Err(ApiError::Unreadable(_)) if shows.less().is_some() => return Err(PageError::Refused),
                 Err(error) if denies_access(&error) => {
                     return Err(PageError::NoAccess { tenant: self.tenant.clone(), why: error.to_string() });
                 }

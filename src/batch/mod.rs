@@ -9,6 +9,7 @@ pub mod event;
 pub mod generation;
 pub mod ledger;
 pub mod message;
+mod packed;
 pub mod render;
 pub mod replay;
 pub mod restored;

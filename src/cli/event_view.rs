@@ -37,7 +37,7 @@ pub(crate) fn lines(event: &ReceivedEvent, out: &Output) -> Vec<String> {
 fn headline(event: &ReceivedEvent, out: &Output) -> String {
     let colour = match event.outcome.as_str() {
         "delivered" | "restored" => Colour::Green,
-        "partial" | "deferred" | "duplicated" | "expiring" | "undone" | "cleaned" => Colour::Amber,
+        "partial" | "deferred" | "duplicated" | "overwritten" | "expiring" | "undone" | "cleaned" => Colour::Amber,
         _ => Colour::Red,
     };
     let arrived = event.cases.iter().filter(|case| case.arrived()).count();

@@ -6,10 +6,12 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use crate::batch::event::{
-    self, CaseInput, ConnectionChange, ConnectionFailed, ConnectionRestored, DaysLeft, Deferred, Duplicated, Envelope,
-    Event, EventInput, KeyExpired, KeyExpiring, MessageInput, MessageInvalid, Settled, Undone,
+    self, CaseInput, ConnectionChange, ConnectionFailed, ConnectionRestored, DaysLeft, Deferred, Duplicated,
+    EditsOverwritten, Envelope, Event, EventInput, KeyExpired, KeyExpiring, MessageInput, MessageInvalid, Settled,
+    Undone,
 };
-use crate::batch::ledger::{BatchRecord, BatchState, OpenPush, Refusal, Target};
+use crate::batch::generation::Overwritten;
+use crate::batch::ledger::{BatchRecord, BatchState, Change, OpenPush, PreviousCase, Refusal, Repeat, Target};
 use crate::batch::message::Source;
 use crate::batch::render::left_out::LeftOut;
 use crate::batch::undo::{How, Intent, ItemKind, ItemState, Left, Setting, Undo, UndoItem, UndoKind};
@@ -32,7 +34,7 @@ pub struct Kind {
 }
 
 /// Every type of event.
-pub const KINDS: [Kind; 11] = [
+pub const KINDS: [Kind; 12] = [
     Kind {
         name: "BatchDelivered",
         kind: event::DELIVERED,
@@ -90,6 +92,14 @@ pub const KINDS: [Kind; 11] = [
             record.created(&[(0, 3_721), (1, 3_722)]);
             Some(event::duplicated(&record, &[(0, 3_801), (1, 3_802)], MOMENT))
         },
+    },
+    Kind {
+        name: "EditOverwritten",
+        kind: event::OVERWRITTEN,
+        when: "A request of a batch, or of its undo, overwrote an edit that a person made between the reading of the case and the \
+               request, or may have. Sent where Testmo shows the history of cases.",
+        schema: Envelope::<EditsOverwritten>::json_schema,
+        example: overwritten,
     },
     Kind {
         name: "ConnectionFailed",
@@ -229,6 +239,22 @@ fn undone() -> Option<Event> {
     let before = BatchState::Delivered;
     let undo = Undo { number: 3, kind: UndoKind::Undo, how: How::default(), before, items, is_done: true };
     event::undone(&record, &undo, &[428], MOMENT)
+}
+
+fn overwritten() -> Option<Event> {
+    let mut record = record();
+    let previous = PreviousCase { batch: Some("shop-141-1".into()), id: 3_721, folder: 428 };
+    record.repeats(vec![(0, Some(previous), Repeat::only(Change::Updated))]);
+    let edit = Overwritten {
+        id: 3_721,
+        folder: Some(428),
+        is_certain: true,
+        fields: vec!["name".into()],
+        written: "Pay with a saved card".into(),
+        lost: Some("Pay with a saved credit card".into()),
+        entry: None,
+    };
+    Some(event::edits_overwritten(&record, ("https://acme.testmo.net", 3), &[edit], "9", MOMENT))
 }
 
 fn broken() -> Option<Event> {

@@ -55,6 +55,11 @@ pub(super) const DROPPED_CASES: Series = (
     "Test cases that a later generation does not have any more, by what was done with them: kept ones were edited or used by \
      people, left ones are left by the mapping.",
 );
+pub(super) const OVERWRITTEN_EDITS: Series = (
+    "overwritten_edits_total",
+    "Edits by people that a request overwrote, as they were made between the reading of a case and the request, by certainty: \
+     of a possible one, Testmo's history does not say in a known form what it changed.",
+);
 pub(super) const INVALID_CASE_IDS: Series = (
     "invalid_case_ids_total",
     "Ids in Testmo's responses that no new test case can have: 0, above 2^53, or held by another case. The \

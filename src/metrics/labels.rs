@@ -14,6 +14,8 @@ pub const CASE_OUTCOMES: [&str; 10] =
     ["created", "adopted", "refused", "unclear", "updated", "unchanged", "kept", "skipped", "superseded", "not_found"];
 /// What was done with a case that a later generation does not have any more.
 pub const DROPPED_OUTCOMES: [&str; 6] = ["retired", "deleted", "left", "kept", "refused", "not_found"];
+/// How certain it is that an edit by a person was overwritten.
+pub const CERTAINTIES: [&str; 2] = ["certain", "possible"];
 /// Results of an attempt to publish an event.
 pub const EVENT_PUBLISH_RESULTS: [&str; 3] = ["confirmed", "failed", "unroutable"];
 /// The connections to the broker, by what they are for.

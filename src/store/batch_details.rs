@@ -11,8 +11,13 @@ use crate::batch::TenantId;
 const STEP: u32 = 500;
 
 /// The tables, with the rest of each one's primary key behind the key of a batch.
-const TABLES: [(&str, &str); 4] =
-    [("batch_history", "place"), ("former_values", "epoch"), ("undo_items", "number, place"), ("undos", "number")];
+const TABLES: [(&str, &str); 5] = [
+    ("batch_history", "place"),
+    ("former_values", "epoch"),
+    ("undo_items", "number, place"),
+    ("undos", "number"),
+    ("write_windows", "epoch"),
+];
 
 const KEYS: [(&str, Kind); 2] = [("tenant_id", Kind::Text), ("batch_id", Kind::Text)];
 

@@ -21,7 +21,7 @@ pub struct TablesState {
 /// One migration: its version, what it does, and its script.
 type Step = (i64, &'static str, &'static str);
 
-const SQLITE: [Step; 39] = [
+const SQLITE: [Step; 40] = [
     (1, "tables", include_str!("migrations/sqlite/01_tables.sql")),
     (2, "pruning", include_str!("migrations/sqlite/02_pruning.sql")),
     (3, "account_throttle", include_str!("migrations/sqlite/03_account_throttle.sql")),
@@ -60,10 +60,11 @@ const SQLITE: [Step; 39] = [
     (41, "trend", include_str!("migrations/sqlite/41_trend.sql")),
     (42, "master_key_rotation", include_str!("migrations/sqlite/42_master_key_rotation.sql")),
     (43, "search_by_junction", include_str!("migrations/sqlite/43_search_by_junction.sql")),
+    (44, "write_windows", include_str!("migrations/sqlite/44_write_windows.sql")),
     (45, "shares", include_str!("migrations/sqlite/45_shares.sql")),
 ];
 
-const POSTGRES: [Step; 38] = [
+const POSTGRES: [Step; 39] = [
     (1, "tables", include_str!("migrations/postgres/01_tables.sql")),
     (2, "pruning", include_str!("migrations/postgres/02_pruning.sql")),
     (3, "account_throttle", include_str!("migrations/postgres/03_account_throttle.sql")),
@@ -101,6 +102,7 @@ const POSTGRES: [Step; 38] = [
     (41, "trend", include_str!("migrations/postgres/41_trend.sql")),
     (42, "master_key_rotation", include_str!("migrations/postgres/42_master_key_rotation.sql")),
     (43, "search_by_junction", include_str!("migrations/postgres/43_search_by_junction.sql")),
+    (44, "write_windows", include_str!("migrations/postgres/44_write_windows.sql")),
     (45, "shares", include_str!("migrations/postgres/45_shares.sql")),
 ];
 

@@ -46,6 +46,7 @@ pub mod undos;
 pub mod unfinished;
 mod unreadable;
 pub mod waiting;
+pub mod windows;
 pub mod written;
 
 use std::sync::Arc;
@@ -80,6 +81,7 @@ pub use self::storage::{Storage, UndoStorage};
 pub use self::trend::TrendStore;
 pub use self::unbound::UnboundStore;
 pub use self::unreadable::UnreadableRow;
+pub use self::windows::WindowStore;
 pub use self::written::WrittenStore;
 
 /// A log directive that every filter must contain: the worker reports itself what the database library would report of slow

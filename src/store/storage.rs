@@ -14,6 +14,7 @@ use super::shelf::ShelfStore;
 use super::trend::TrendStore;
 use super::unbound::UnboundStore;
 use super::undos::UndoStore;
+use super::windows::WindowStore;
 use super::written::WrittenStore;
 
 /// A store as a worker sees it. Each call is atomic.
@@ -32,6 +33,7 @@ pub trait Storage:
     + ReplayStore
     + SearchStore
     + TrendStore
+    + WindowStore
 {
 }
 
@@ -50,6 +52,7 @@ impl<T> Storage for T where
         + ReplayStore
         + SearchStore
         + TrendStore
+        + WindowStore
 {
 }
 

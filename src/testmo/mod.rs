@@ -37,7 +37,7 @@ pub use case_list::CaseList;
 pub use classify::Answer;
 pub use client::{Client, NoClient};
 pub use greeting::{Greeting, greeting};
-pub use order::{CasesOf, NEWEST_FIRST};
+pub use order::{CHANGED_LAST_FIRST, CasesOf, NEWEST_FIRST};
 pub use pages::{AnyNumber, ReadError, ReadPermits};
 pub use probe::{SeenField, Written};
 pub use shown_cases::{ShownCase, ShownPage, Shows};

@@ -29,6 +29,9 @@ impl Client {
 /// Has cases listed newest first.
 pub const NEWEST_FIRST: &str = "&sort=repository_cases:id&order=desc";
 
+/// Has cases listed that were changed last first.
+pub const CHANGED_LAST_FIRST: &str = "&sort=repository_cases:updated_at&order=desc";
+
 /// The most tags in one request.
 const MOST_TAGS: usize = 20;
 

@@ -31,6 +31,8 @@ pub struct ShownCase {
 pub enum Shows {
     /// Its fields.
     Fields,
+    /// Its fields and its history, where Testmo has it.
+    Edits,
     /// What people do with it, too: comments, automation links and the history, where Testmo has them.
     Uses,
 }
@@ -99,9 +101,18 @@ impl Client {
 }
 
 impl Shows {
+    /// Returns what a page shows that Testmo has refused to show, or that was too large; `None` if nothing less is of use.
+    pub fn less(self) -> Option<Self> {
+        match self {
+            Self::Edits => Some(Self::Fields),
+            Self::Fields | Self::Uses => None,
+        }
+    }
+
     fn expands(self) -> &'static str {
         match self {
             Self::Fields => "tags,users",
+            Self::Edits => "tags,users,history",
             Self::Uses => "tags,users,comments,history,automation_links",
         }
     }
@@ -119,7 +130,9 @@ fn shown(answer: &Answer) -> Result<ShownPage, ApiError> {
     let expands: Map<String, Value> =
         page.expands.as_deref().and_then(|expands| serde_json::from_str(expands.get()).ok()).unwrap_or_default();
     let (tags, users) = (names(&expands, "tags")?, names(&expands, "users")?);
-    let cases = page.result.0.into_iter().map(|fields| named_case(fields, &tags)).collect::<Result<_, _>>()?;
+    let entries = history_entries(&expands);
+    let mut cases = page.result.0.into_iter().map(|fields| named_case(fields, &tags)).collect::<Result<Vec<_>, _>>()?;
+    cases.iter_mut().for_each(|case| join_history(&mut case.fields, &entries));
     Ok(ShownPage { cases, users, next_page: page.next_page, total: page.total })
 }
 
@@ -145,6 +158,22 @@ fn names(expands: &Map<String, Value>, of: &str) -> Result<HashMap<u64, String>,
     }
     let named = |entry: &Value| serde_json::from_value::<Named>(entry.clone()).ok();
     Ok(entries.iter().rev().filter_map(named).map(|named| (named.id, named.name)).collect())
+}
+
+/// Returns the entries of the histories of a page by their ids, if the page has them in its dictionary, as it has tags.
+fn history_entries(expands: &Map<String, Value>) -> HashMap<u64, &Value> {
+    let entries = expands.get("history").and_then(Value::as_array).into_iter().flatten();
+    entries.filter_map(|entry| Some((entry.get("id")?.as_u64()?, entry))).collect()
+}
+
+/// Puts entries into the place of their ids.
+fn join_history(fields: &mut Map<String, Value>, entries: &HashMap<u64, &Value>) {
+    let history = fields.get_mut("history").and_then(Value::as_array_mut).into_iter().flatten();
+    for entry in history {
+        if let Some(whole) = entry.as_u64().and_then(|id| entries.get(&id)) {
+            *entry = (*whole).clone();
+        }
+    }
 }
 
 /// Returns the name of a tag in any of the forms in which a list shows it: its id, its name, or an object.
@@ -187,6 +216,20 @@ mod tests {
         assert_eq!(first.time("updated_at"), Some(1_785_329_308_450));
         assert_eq!((second.text("name"), second.time("updated_at"), second.tags().count()), ("b", None, 0));
         assert_eq!(page(&json!({"expands": [], "result": []})).unwrap(), ShownPage::default());
+    }
+
+    #[test]
+    fn the_history_of_a_case_is_read_from_the_row_or_from_the_dictionary() {
+        let entry = json!({"id": 1, "what": "created"});
+        for (history, expands, expected) in [
+            (json!([entry]), json!([]), json!([entry])),
+            (json!([1, 2]), json!({"history": [entry, "odd"]}), json!([entry, 2])),
+            (json!([1]), json!({}), json!([1])),
+            (json!("odd"), json!({"history": [entry]}), json!("odd")),
+        ] {
+            let read = page(&json!({"expands": expands, "result": [{"id": 5, "history": history}]})).unwrap();
+            assert_eq!(read.cases[0].fields["history"], expected);
+        }
     }
 
     #[test]

@@ -178,6 +178,19 @@ pub(super) async fn report(context: &WorkerContext, access: &Access, signal: Sig
     context.store.commit(Commit { observation, ..Commit::default() }.into()).await.map(drop)
 }
 
+/// Stores what the failure of a read showed of an account, if it shows anything. That a read is answered does not show that
+/// create requests are.
+pub(super) async fn report_failed_read(
+    context: &WorkerContext,
+    access: &Access,
+    error: &ApiError,
+) -> Result<(), StoreError> {
+    match signal_of(Some(error)) {
+        Some(signal) if signal != Signal::Answered => report(context, access, signal).await,
+        Some(_) | None => Ok(()),
+    }
+}
+
 /// Returns an observation of the account of a connection, to be stored.
 pub(super) fn observation(context: &WorkerContext, access: &Access, signal: Signal) -> AccountObservation {
     let account = access.origin.as_str().to_owned();

@@ -24,6 +24,7 @@ use super::maintenance::counts::keep_counts;
 use super::maintenance::health::{Panics, Watched, watch};
 use super::maintenance::key_expiry::report_expiring_keys;
 use super::maintenance::late_duplicates::check_late_duplicates;
+use super::maintenance::overwritten_edits::check_overwritten_edits;
 use super::maintenance::prune::prune;
 use super::maintenance::replays::carry_out_replays;
 use super::maintenance::reverify::reverify;
@@ -302,6 +303,7 @@ fn start_maintenance(loops: &Loops, tasks: &TaskTracker, context: &Arc<WorkerCon
     loops.spawn(tasks, Task::Recheck, reverify(context.clone(), stop.clone()));
     loops.spawn(tasks, Task::Recheck, retry_connected(context.clone(), stop.clone()));
     loops.spawn(tasks, Task::LateDuplicates, late_check);
+    loops.spawn(tasks, Task::OverwrittenEdits, check_overwritten_edits(context.clone(), stop.clone()));
     loops.spawn(tasks, Task::Expiry, report_expiring_keys(context.clone(), stop.clone()));
     loops.spawn(tasks, Task::Replay, carry_out_replays(context.clone(), stop.clone()));
     loops.spawn(tasks, Task::Prune, prune(context.clone(), stop.clone()));

@@ -25,10 +25,11 @@ use testmo_courier::store::outbox::OutboxEvent;
 use testmo_courier::store::rotation::WrappedKey;
 use testmo_courier::store::shelf::{DueTenant, ShelfAges, ShelfCount, ShelfId, Shelved};
 use testmo_courier::store::unbound::{Probe, Released, UnboundCounts};
+use testmo_courier::store::windows::DueWindows;
 use testmo_courier::store::written::{Remembered, SourceClaim, SourceOutcome};
 use testmo_courier::store::{
     AccountStore, ConnectionStore, LedgerStore, OutboxStore, PruneCounts, PruneRound, RetentionStore, ShelfStore,
-    Store, StoreError, StoreHealth, UnboundStore, WrittenStore,
+    Store, StoreError, StoreHealth, UnboundStore, WindowStore, WrittenStore,
 };
 use testmo_courier::telemetry;
 use testmo_courier::tenants::Keyring;
@@ -165,6 +166,13 @@ impl LedgerStore for Storeless {
     }
 
     async fn take_late_checks(&self, _: Duration, _: Duration, _: u32) -> Result<Vec<StoredBatch>, StoreError> {
+        Ok(Vec::new())
+    }
+}
+
+#[async_trait]
+impl WindowStore for Storeless {
+    async fn take_windows(&self, _: Duration, _: u32) -> Result<Vec<DueWindows>, StoreError> {
         Ok(Vec::new())
     }
 }

@@ -148,7 +148,9 @@ impl Moment {
             What::Taken => (1, 0),
             What::Acted(_) => (1, 1),
             What::Requested(_) => (1, 2),
-            What::Happened(Happening::Reconciled(_) | Happening::LateChecked { .. }, _) => (1, 3),
+            What::Happened(Happening::Reconciled(_) | Happening::LateChecked { .. } | Happening::Overwritten(_), _) => {
+                (1, 3)
+            }
             What::Happened(Happening::Retried { .. }, _) => (1, 4),
             What::Finished(_) => (1, 5),
             What::Happened(Happening::Shelved { .. }, _) => (1, 6),

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use crate::batch::event::{
-    CONNECTION_FAILED, CONNECTION_RESTORED, DEFERRED, DUPLICATED, KEY_EXPIRED, KEY_EXPIRING, UNDONE,
+    CONNECTION_FAILED, CONNECTION_RESTORED, DEFERRED, DUPLICATED, KEY_EXPIRED, KEY_EXPIRING, OVERWRITTEN, UNDONE,
 };
 use crate::batch::verdict::reason::Class;
 use crate::batch::{BatchKey, Reason};
@@ -104,6 +104,7 @@ fn word_of(kind: &str) -> &'static str {
     match kind {
         DEFERRED => "deferred",
         DUPLICATED => "duplicated",
+        OVERWRITTEN => "overwritten",
         // Of an undo the event has the outcome.
         UNDONE => "cleaned",
         CONNECTION_FAILED => "stopped",
@@ -137,7 +138,7 @@ impl ReceivedEvent {
 
     /// Returns whether no further event of its batch is to be expected.
     pub fn is_final(&self) -> bool {
-        [DEFERRED, DUPLICATED, UNDONE].iter().all(|kind| self.outcome != word_of(kind))
+        [DEFERRED, DUPLICATED, OVERWRITTEN, UNDONE].iter().all(|kind| self.outcome != word_of(kind))
     }
 
     /// Returns whether its batch waits until a person corrects the connection, resumes a lane or decides.

@@ -32,7 +32,15 @@ impl Caller<'_> {
     /// # Errors
     /// When it cannot be read, there is no permit, or the store does not answer.
     pub(super) async fn page(&mut self, query: &str, number: u64) -> Result<Option<ShownPage>, UndoError> {
-        match self.pages.page(self.shows, query, number).await {
+        let mut read = self.pages.page(self.shows, query, number).await;
+        // Histories are of use only afterwards.
+        if matches!(read, Err(PageError::Refused))
+            && let Some(less) = self.shows.less()
+        {
+            self.shows = less;
+            read = self.pages.page(self.shows, query, number).await;
+        }
+        match read {
             Ok(page) => Ok(Some(page)),
             Err(PageError::Refused) => Ok(None),
             Err(PageError::Paused(why)) => Err(UndoError::Paused(why)),

@@ -1,9 +1,11 @@
 //! Stores each step of an undo together with the record of its batch, what is remembered of its cases, and its event.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use super::error::UndoError;
 use super::subject::Subject;
+use super::window::Window;
 use crate::batch::event;
 use crate::batch::ledger::{BatchRecord, BatchState};
 use crate::batch::undo::{ItemKind, ItemMemory, ItemState, Undo, UndoItem, UndoKind};
@@ -23,6 +25,8 @@ pub(super) struct Journal<'a> {
     stored: Vec<UndoItem>,
     /// The undo as it is now.
     pub(super) undo: Undo,
+    /// What is kept of the rows that are being changed.
+    pub(super) window: Option<Window>,
 }
 
 /// What goes with a step.
@@ -46,7 +50,7 @@ impl<'a> Journal<'a> {
         (lease, entry): (Duration, AuditEntry),
     ) -> Result<Self, UndoError> {
         let record = subject.record().clone();
-        let mut journal = Self { store, subject, epoch: record.epoch, record, stored: Vec::new(), undo };
+        let mut journal = Self { store, subject, epoch: record.epoch, record, stored: Vec::new(), undo, window: None };
         let (kind, how, before) = (journal.undo.kind, journal.undo.how.clone(), journal.undo.before);
         match kind {
             UndoKind::Undo => journal.record.undo(store.now()),
@@ -61,7 +65,7 @@ impl<'a> Journal<'a> {
     /// Goes on with an undo that was begun before.
     pub(super) fn go_on(store: &'a dyn UndoStorage, subject: &'a Subject, undo: Undo) -> Self {
         let record = subject.record().clone();
-        Self { store, subject, epoch: record.epoch, record, stored: undo.items.clone(), undo }
+        Self { store, subject, epoch: record.epoch, record, stored: undo.items.clone(), undo, window: None }
     }
 
     /// Stores what the undo has come to. Nobody else changes the batch for `lease`.
@@ -84,6 +88,15 @@ impl<'a> Journal<'a> {
     /// When the batch was changed meanwhile, or the store does not answer.
     pub(super) async fn step_if_changed(&mut self, lease: Duration) -> Result<(), UndoError> {
         if self.undo.items == self.stored { Ok(()) } else { self.step(lease).await }
+    }
+
+    /// Keeps nothing of rows that were certainly not changed, once it is known how the requests ended.
+    pub(super) fn end_window(&mut self) {
+        let may_be_changed = |item: &&UndoItem| matches!(item.state, ItemState::Writing(_) | ItemState::Done(_));
+        let ids: HashSet<u64> = self.undo.items.iter().filter(may_be_changed).map(|item| item.id).collect();
+        if let Some(window) = &mut self.window {
+            window.end(|id| ids.contains(&id));
+        }
     }
 
     /// Ends the undo, with its event; `source` is what an event of the batch says of its source.
@@ -134,6 +147,7 @@ impl<'a> Journal<'a> {
         let changed = self.undo.items.iter().enumerate().filter(|(place, item)| self.stored.get(*place) != Some(*item));
         let items = changed.map(|(place, item)| (u32::try_from(place).unwrap_or(u32::MAX), item.clone())).collect();
         let Extra { begins, ends, audit, events } = extra;
+        let window = self.window.as_mut().map(|window| window.step(&self.record.key, self.record.epoch));
         let change = Commit {
             batch: Some(RecordUpdate { record: self.record.clone(), from_epoch: self.epoch }),
             undo: Some(UndoStep { number: self.undo.number, begins, items, ends }),
@@ -141,6 +155,7 @@ impl<'a> Journal<'a> {
             forgotten,
             audit,
             events,
+            window,
             lease: Some(lease),
             ..Commit::default()
         };

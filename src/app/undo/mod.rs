@@ -12,6 +12,7 @@ mod sources;
 mod subject;
 mod sweep;
 mod tools;
+mod window;
 
 use serde_json::json;
 

@@ -71,7 +71,7 @@ pub(super) fn caller<'a>(tools: &Tools<'a>, subject: &'a Subject, undo: &Undo) -
     let project = subject.connection.project;
     let tenant = &subject.key.tenant;
     let pages = CasePages { client: tools.client, access: &subject.access, project, tenant, permits };
-    Caller { pages, shows: if undo.how.deletes { Shows::Uses } else { Shows::Fields } }
+    Caller { pages, shows: if undo.how.deletes { Shows::Uses } else { Shows::Edits } }
 }
 
 /// Checks that no request for the batch may be under way.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+use crate::batch::generation::WindowCase;
 use crate::batch::undo::Intent;
 use crate::testmo::MOST_UPDATED;
 
@@ -24,6 +25,8 @@ pub(super) struct Planned {
     /// The template of its case, as every field of a request has to be in all of them.
     pub(super) template: Option<u64>,
     pub(super) intent: Intent,
+    /// What is known of the row from before, if Testmo shows its history.
+    pub(super) window: Option<WindowCase>,
 }
 
 /// Returns the requests: rows that get the same values go together, unless `is_apart`.
@@ -68,11 +71,17 @@ mod tests {
     fn set(place: usize, template: u64, fields: Value) -> Planned {
         let fields = fields.as_object().cloned().unwrap_or_default();
         let intent = Intent::Set(Setting { fields, ..Setting::default() });
-        Planned { place, id: place as u64 + 10, template: Some(template), intent }
+        Planned { place, id: place as u64 + 10, template: Some(template), intent, window: None }
     }
 
     fn deleted(place: usize) -> Planned {
-        Planned { place, id: place as u64 + 10, template: Some(1), intent: Intent::Delete { former: Map::new() } }
+        Planned {
+            place,
+            id: place as u64 + 10,
+            template: Some(1),
+            intent: Intent::Delete { former: Map::new() },
+            window: None,
+        }
     }
 
     #[test]

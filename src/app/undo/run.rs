@@ -12,14 +12,15 @@ use super::requests::{Planned, Request, requests};
 use super::sources::Sources;
 use super::subject::Subject;
 use super::sweep::Sweep;
+use super::window::Window;
 use crate::app::case_pages::{PATIENCE, is_passing};
-use crate::batch::generation::Resend;
-use crate::batch::undo::{ItemState, Undo, UndoItem};
+use crate::batch::generation::{Resend, WindowCase};
+use crate::batch::undo::{Intent, ItemState, Undo, UndoItem};
 use crate::batch::verdict::answer::FieldRefusal;
 use crate::batch::verdict::{UpdateFailure, after_failed_update};
 use crate::config;
 use crate::store::written::SourceOutcome;
-use crate::testmo::{ShownPage, WINDOW, update_body};
+use crate::testmo::{ShownCase, ShownPage, WINDOW, update_body};
 
 /// How often requests may fail in a row before the command ends.
 pub(super) const MOST_FAILURES: usize = 4;
@@ -200,6 +201,7 @@ impl<'a> Run<'a> {
         }
         let writes: Vec<_> = planned.iter().map(|row| (row.place, row.intent.clone())).collect();
         journal.undo.claim(&writes);
+        journal.window = Window::open(self.subject, planned);
         journal.step(self.pacing.lease + WINDOW).await?;
         let (mut end, open) = (End::Known, journal.undo.open().count());
         // The lease that was just stored keeps the source from other batches, if none had it before.
@@ -228,7 +230,9 @@ impl<'a> Run<'a> {
             end = self.send(journal, &request).await?;
         }
         let lease = if matches!(end, End::Unclear(_)) { self.pacing.settling } else { self.pacing.lease };
+        journal.end_window();
         journal.step(lease).await?;
+        journal.window = None;
         self.failures = if journal.undo.open().count() < open { 0 } else { self.failures + 1 };
         if matches!(end, End::Known) && self.failures >= MOST_FAILURES {
             return Ok(End::Stop(
@@ -255,6 +259,9 @@ impl<'a> Run<'a> {
         let answered = match &request.body {
             Some(body) => {
                 let answered = self.caller.set(update_body(&request.ids(), body.iter())).await?;
+                if let (Ok(rows), Some(window)) = (&answered, &mut journal.window) {
+                    window.answered(rows);
+                }
                 answered.map(|rows| rows.iter().map(|row| row.id).collect::<BTreeSet<u64>>())
             }
             None => {
@@ -310,7 +317,8 @@ impl<'a> Run<'a> {
             let base = self.base.get(&row.id);
             let decide = |item: &UndoItem| self.subject.decide((kind, &how), item, base, row, &asked_for);
             if let Some(intent) = undo.seen(place, &row.known_fields(), decide) {
-                planned.push(Planned { place, id: row.id, template: row.number("template_id"), intent });
+                let window = window_of(&intent, row);
+                planned.push(Planned { place, id: row.id, template: row.number("template_id"), intent, window });
             }
         }
         planned
@@ -324,6 +332,14 @@ impl<'a> Run<'a> {
         // A request whose outcome is unknown may have moved its rows.
         let moved = undo.how.retired.as_ref().and_then(|retired| retired.folder_id).filter(|_| undo.is_writing());
         Sweep::new(self.subject.tag(), folders.chain(moved).collect())
+    }
+}
+
+/// Returns what is kept of a row that is about to be changed, if Testmo shows its history.
+fn window_of(intent: &Intent, row: &ShownCase) -> Option<WindowCase> {
+    match intent {
+        Intent::Set(setting) => WindowCase::open(row.id, setting.body().iter(), &row.fields).map(WindowCase::of_undo),
+        Intent::Delete { .. } => None,
     }
 }
 

@@ -55,7 +55,7 @@ pub use self::probed::ProbedView;
 pub use self::replay::{PlannedReplayView, ReplayDetailsView, ReplayItemView, ReplayView};
 pub use self::shelf::{ShelfEntryView, ShelvedMessageView, due};
 pub use self::status::StatusView;
-pub use self::timeline::{CandidateView, TimelineEntryView, TimelineView, UnderWayView};
+pub use self::timeline::{CandidateView, Certainty, OverwrittenEdit, TimelineEntryView, TimelineView, UnderWayView};
 pub use self::trend::TrendView;
 pub use self::undo::UndoView;
 pub use self::verified::{SavedView, VerifiedView};

@@ -8,6 +8,7 @@ use super::super::batches::{Happening, Moment, Reconciliation, Request, Timeline
 use super::super::plural::counted;
 use super::super::time::{absolute, relative, rfc3339};
 use crate::batch::Reason;
+pub use crate::batch::event::{Certainty, OverwrittenEdit};
 use crate::batch::ledger::{BatchRecord, CaseState};
 
 /// The beginning of the type of every event.
@@ -55,6 +56,8 @@ pub struct TimelineEntryView {
     pub actor: Option<String>,
     /// Cases in Testmo that may be those which were not found.
     pub candidates: Vec<CandidateView>,
+    /// Edits by people that were overwritten, or may have been.
+    pub overwritten: Vec<OverwrittenEdit>,
 }
 
 /// A case in Testmo that may be one which was not found.
@@ -111,6 +114,7 @@ impl TimelineEntryView {
             event: None,
             actor: None,
             candidates: Vec::new(),
+            overwritten: Vec::new(),
         };
         view.describe(&moment.what, details);
         if moment.times > 1 {
@@ -180,6 +184,15 @@ impl TimelineEntryView {
                 let cases = counted(usize::try_from(*duplicates).unwrap_or(usize::MAX), "case is", "cases are");
                 self.text = format!("late-duplicate check: {cases} in Testmo twice");
             }
+            Happening::Overwritten(edits) => {
+                let count = counted(edits.len(), "edit by a person was", "edits by people were");
+                let possibly = if edits.iter().any(|edit| edit.is_certain) { "" } else { ", or may have been" };
+                self.text = format!("{count} overwritten{possibly}");
+                if let Some((record, target)) = details.record().and_then(|record| Some((record, record.target()?))) {
+                    let place = (target.account.as_str(), target.project);
+                    self.overwritten = edits.iter().map(|edit| OverwrittenEdit::of(record, place, edit)).collect();
+                }
+            }
         }
     }
 }
@@ -196,6 +209,7 @@ fn kind(what: &What) -> &'static str {
         What::Happened(Happening::Retried { .. }, _) => "retry",
         What::Happened(Happening::Reconciled(_), _) => "reconciliation",
         What::Happened(Happening::LateChecked { .. }, _) => "late_duplicate_check",
+        What::Happened(Happening::Overwritten(_), _) => "overwritten",
         What::Finished(_) => "outcome",
         What::EventStored(..) => "event_stored",
         What::EventConfirmed(..) => "event_confirmed",

@@ -7,6 +7,7 @@ mod case_input;
 mod dropped;
 mod duplicate;
 mod message;
+mod overwritten;
 mod previous;
 mod repeated;
 mod tenant;
@@ -25,6 +26,7 @@ pub use self::case_input::{CaseFolder, CaseInput};
 pub use self::dropped::{DroppedEntry, Removed, StillNeeded, dropped_link};
 pub use self::duplicate::{Duplicated, DuplicatedCase, duplicated};
 pub use self::message::{MessageInput, MessageInvalid, of_message};
+pub use self::overwritten::{Certainty, EditsOverwritten, MOST_EDITS, OverwrittenEdit, edits_overwritten};
 pub use self::previous::{Previous, address};
 pub use self::repeated::{CaseChange, KeptBecause, KeptField, Repeated};
 pub use self::tenant::{
@@ -53,6 +55,8 @@ pub const DEFERRED: &str = "com.sqai-suite.testmo.batch.deferred.v1";
 pub const MESSAGE_INVALID: &str = "com.sqai-suite.testmo.message.invalid.v1";
 /// Cases are in Testmo twice.
 pub const DUPLICATED: &str = "com.sqai-suite.testmo.case.duplicated.v1";
+/// Edits by people were overwritten, as they were made between the reading of a case and the request that changed it.
+pub const OVERWRITTEN: &str = "com.sqai-suite.testmo.edit.overwritten.v1";
 /// The tenant's connection stopped working.
 pub const CONNECTION_FAILED: &str = "com.sqai-suite.testmo.connection.failed.v1";
 /// The tenant's connection works again.

@@ -13,6 +13,7 @@ mod replaced;
 mod request_key;
 mod resend;
 mod tags;
+mod window;
 
 pub(in crate::batch) use self::as_sent::as_sent;
 pub(in crate::batch) use self::carried::carried;
@@ -26,3 +27,4 @@ pub use self::removal::{Dropped, Removal};
 pub use self::replaced::{Replaced, prefers_replaced, replaced};
 pub use self::request_key::{count_requests, request_key};
 pub use self::resend::Resend;
+pub use self::window::{DueWindow, Overwritten, WindowCase, Windows, due_windows, overwritten};

@@ -66,6 +66,15 @@ impl BatchRecord {
         self.epoch += 1;
     }
 
+    /// Returns whether the batch has certainly written fields of a case of an earlier batch in `account`, or retired it.
+    pub fn has_changed(&self, account: &str, id: u64) -> bool {
+        let is_updated = |position: usize| {
+            self.cases[position].state.repeat().is_some_and(|repeat| repeat.change == Change::Updated)
+        };
+        self.known_at(account).any(|(position, known)| known == id && is_updated(position))
+            || self.dropped_at(account).any(|case| case.id == id && case.change == DropChange::Retired)
+    }
+
     /// Records that nothing was written of these cases: they are decided again.
     pub fn not_written(&mut self, positions: &[usize]) {
         for &position in positions {
@@ -133,6 +142,8 @@ mod tests {
         assert_eq!((at(&record, "https://a"), at(&record, "https://b")), (vec![7], vec![]));
         assert_eq!(record.cases.iter().map(|case| case.target).collect::<Vec<_>>(), [0, 1, 1]);
         assert_eq!((&record.cases[1].state, &record.cases[1].previous), (&CaseState::Waiting, &None));
+        let changed = |id| (record.has_changed("https://a", id), record.has_changed("https://b", id));
+        assert_eq!([7, 8, 20, 21].map(changed), [(true, false), (false, false), (true, false), (false, false)]);
         assert!(!record.is_writing(), "what is left of it in the former account is not found out");
         record.repeats(vec![(1, previous(7), Repeat::only(Change::Updated))]);
         assert_eq!((at(&record, "https://a"), at(&record, "https://b")), (vec![7], vec![7]));

@@ -1,19 +1,13 @@
 //! Writes and reads what Testmo showed of cases before a batch wrote fields of theirs, with what was remembered of them.
 
 use std::collections::HashMap;
-use std::io::{Read, Write};
 
-use flate2::Compression;
-use flate2::read::GzDecoder;
-use flate2::write::GzEncoder;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::batch::hex;
+use crate::batch::packed::{packed, unpacked};
 use crate::batch::written::{BatchMark, WrittenFields};
-
-/// The most bytes that the former values of one claim are unpacked to.
-const LARGEST: u64 = 64 << 20;
 
 /// A case as it was before fields of it were written.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,11 +45,7 @@ struct Stored {
 impl Former {
     /// Returns cases as they are stored before one claim, compressed.
     pub fn write<'a>(cases: impl Iterator<Item = &'a FormerCase>) -> Vec<u8> {
-        let stored: Vec<Stored> = cases.map(Stored::of).collect();
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-        // Writing into memory does not fail.
-        drop(encoder.write_all(crate::batch::json_of(&stored).as_bytes()));
-        encoder.finish().unwrap_or_default()
+        packed(&cases.map(Stored::of).collect::<Vec<Stored>>())
     }
 
     /// Reads what was stored before the claims of a batch, in the order of the claims. What cannot be read is left out.
@@ -64,7 +54,7 @@ impl Former {
     /// column: the later value is the former one. What was remembered first is what was remembered before the batch.
     pub fn read<'a>(bodies: impl Iterator<Item = &'a [u8]>) -> Self {
         let mut cases: HashMap<u64, FormerCase> = HashMap::new();
-        for case in bodies.flat_map(unpacked).filter_map(Stored::case) {
+        for case in bodies.filter_map(unpacked::<Vec<Stored>>).flatten().filter_map(Stored::case) {
             match cases.get_mut(&case.id) {
                 Some(before) => before.fields.extend(case.fields),
                 None => drop(cases.insert(case.id, case)),
@@ -95,14 +85,6 @@ impl Stored {
         let remembered = to_written(&self.written, self.renderer)?;
         let batch = BatchMark::from_value(self.batch);
         Some(FormerCase { id: self.id, fields: self.fields, remembered, folder: self.folder, batch })
-    }
-}
-
-fn unpacked(body: &[u8]) -> Vec<Stored> {
-    let mut text = Vec::new();
-    match GzDecoder::new(body).take(LARGEST).read_to_end(&mut text) {
-        Ok(_) => serde_json::from_slice(&text).unwrap_or_default(),
-        Err(_) => Vec::new(),
     }
 }
 

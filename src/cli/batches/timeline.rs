@@ -1,6 +1,6 @@
 //! Lays out the timeline of a batch for people: a time, its distance from now, and what happened, at most 100 columns wide.
 
-use testmo_courier::app::view::{TimelineEntryView, TimelineView};
+use testmo_courier::app::view::{Certainty, OverwrittenEdit, TimelineEntryView, TimelineView};
 
 use super::super::output::visible;
 use super::super::table::wrapped;
@@ -46,7 +46,19 @@ fn seconds(at: Option<&str>) -> String {
 
 fn details(entry: &TimelineEntryView) -> Vec<String> {
     let links = entry.candidates.iter().filter_map(|candidate| candidate.link.clone());
-    entry.detail.iter().cloned().chain(links).collect()
+    let overwritten = entry.overwritten.iter().flat_map(overwritten);
+    entry.detail.iter().cloned().chain(links).chain(overwritten).collect()
+}
+
+/// Says of an edit what the request wrote and what the person had written.
+fn overwritten(edit: &OverwrittenEdit) -> Vec<String> {
+    let possibly = if edit.certainty == Certainty::PossiblyOverwritten { "possibly " } else { "" };
+    let mut lines = vec![format!("case {}: {possibly}{}", edit.label, edit.fields.join(", "))];
+    lines.extend(edit.lost.iter().map(|lost| format!("lost: {lost}")));
+    lines.push(format!("written: {}", edit.written));
+    lines.extend(edit.history_entry.iter().map(|entry| format!("entry of the history: {entry}")));
+    lines.extend(edit.link.clone());
+    lines
 }
 
 /// Adds a text that begins behind `lead` and goes on below it.
@@ -96,12 +108,40 @@ mod tests {
             event: None,
             actor: None,
             candidates: Vec::new(),
+            overwritten: Vec::new(),
         }
     }
 
     fn lines(entries: Vec<TimelineEntryView>) -> Vec<String> {
         let view = TimelineView { entries, dropped_entries: 0, under_way: Vec::new() };
         timeline(&view).lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn an_overwritten_edit_shows_both_contents() {
+        let edit = OverwrittenEdit {
+            testmo_id: 3_721,
+            link: Some("https://acme.testmo.net/repositories/3?group_id=428&case_id=3721".into()),
+            position: Some(1),
+            label: "TC-1".into(),
+            external_id: Some("TC-1".into()),
+            certainty: Certainty::Overwritten,
+            fields: vec!["name".into()],
+            written: "generated".into(),
+            lost: Some("mine".into()),
+            history_entry: None,
+        };
+        let possible = OverwrittenEdit {
+            certainty: Certainty::PossiblyOverwritten,
+            lost: None,
+            history_entry: Some(r#"{"log":1}"#.into()),
+            ..edit.clone()
+        };
+        let entry = TimelineEntryView { overwritten: vec![edit, possible], ..entry("2 edits", None) };
+        let shown = lines(vec![entry]).join("\n");
+        for part in ["case TC-1: name", "lost: mine", "written: generated", "possibly name", r#"history: {"log":1}"#] {
+            assert!(shown.contains(part), "{part} in {shown}");
+        }
     }
 
     #[test]

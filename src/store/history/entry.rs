@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::super::shelf::ShelvedUntil;
+use crate::batch::generation::Overwritten;
 use crate::batch::{Reason, excerpt};
 
 /// The most characters of a detail that are kept.
@@ -58,6 +59,8 @@ pub enum Happening {
         /// How many cases were found a second time.
         duplicates: u32,
     },
+    /// Edits by people were found that requests overwrote, or may have.
+    Overwritten(Vec<Overwritten>),
 }
 
 /// What something on the shelf waits for.
@@ -123,24 +126,30 @@ impl Happening {
             Self::Shelved { waits_for, .. } => *waits_for != WaitsFor::Person,
             Self::Retried { .. } => true,
             Self::Reconciled(found) => found.adopted == 0 && found.lost == 0,
-            Self::LateChecked { .. } => false,
+            Self::LateChecked { .. } | Self::Overwritten(_) => false,
         }
     }
 }
 
 /// Returns what is kept of a detail: one line of limited length, without API keys and bearer tokens.
 pub fn kept(detail: &str) -> String {
-    let line = excerpt(detail, LONGEST_DETAIL);
-    let (mut shown, mut after_bearer) = (String::with_capacity(line.len()), false);
-    for word in line.split_inclusive(' ') {
-        let blank = if word.ends_with(' ') { " " } else { "" };
-        if after_bearer && !word.trim().is_empty() {
+    redacted(&excerpt(detail, LONGEST_DETAIL))
+}
+
+/// Returns a text without API keys and bearer tokens.
+pub fn redacted(text: &str) -> String {
+    let (mut shown, mut after_bearer) = (String::with_capacity(text.len()), false);
+    for word in text.split_inclusive(char::is_whitespace) {
+        let blank = &word[word.trim_end_matches(char::is_whitespace).len()..];
+        let is_blank = word.trim().is_empty();
+        if after_bearer && !is_blank {
             shown.push(HIDDEN);
             shown.push_str(blank);
         } else {
             shown.push_str(&without_keys(word));
         }
-        after_bearer = word.trim_matches(|c: char| !c.is_alphanumeric()).eq_ignore_ascii_case(BEARER);
+        let is_bearer = word.trim_matches(|c: char| !c.is_alphanumeric()).eq_ignore_ascii_case(BEARER);
+        after_bearer = is_bearer || (after_bearer && is_blank);
     }
     shown
 }
@@ -171,9 +180,11 @@ mod tests {
             ("\"bearer\" abc", "\"bearer\" …"),
             ("a forbearer is no header", "a forbearer is no header"),
             ("bearer", "bearer"),
+            ("bearer  abc", "bearer  …"),
         ] {
             assert_eq!(kept(detail), expected);
         }
+        assert_eq!(redacted("a\nBearer\n\nabc\tb"), "a\nBearer\n\n…\tb");
         assert_eq!(kept(&"x".repeat(9_000)).chars().count(), LONGEST_DETAIL + 1);
     }
 

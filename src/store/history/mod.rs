@@ -6,7 +6,9 @@ mod prune;
 mod read;
 mod rows;
 
-pub use self::entry::{Happening, HistoryEntry, LONGEST_DETAIL, MOST_CANDIDATES, Reconciliation, WaitsFor, kept};
+pub use self::entry::{
+    Happening, HistoryEntry, LONGEST_DETAIL, MOST_CANDIDATES, Reconciliation, WaitsFor, kept, redacted,
+};
 pub use self::fold::{COMPARED, MOST_ENTRIES, Recent, note};
 #[cfg(test)]
 pub(super) use self::prune::examine_history;

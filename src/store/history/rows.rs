@@ -111,6 +111,7 @@ fn row(key: &BatchKey, place: u64, entry: &HistoryEntry) -> Value {
         Happening::Retried { reason, detail } => ("retried", Some(reason.code()), detail.as_deref(), None),
         Happening::Reconciled(found) => ("reconciled", None, None, Some(crate::batch::json_of(found))),
         Happening::LateChecked { duplicates } => ("late_checked", None, None, Some(duplicates.to_string())),
+        Happening::Overwritten(edits) => ("overwritten", None, None, Some(crate::batch::json_of(edits))),
     };
     json!({
         "tenant_id": key.tenant.as_str(), "batch_id": key.batch.as_str(), "place": place, "kind": kind, "reason": reason,
@@ -133,6 +134,7 @@ fn columns(row: &AnyRow) -> Result<HistoryEntry, StoreError> {
         "retried" => Happening::Retried { reason: row.parsed("reason")?, detail: row.maybe_text("detail")? },
         "reconciled" => Happening::Reconciled(row.json("facts")?),
         "late_checked" => Happening::LateChecked { duplicates: row.parsed("facts")? },
+        "overwritten" => Happening::Overwritten(row.json("facts")?),
         other => {
             let waits_for = WaitsFor::of_kind(other).ok_or_else(|| StoreError::malformed("kind"))?;
             Happening::Shelved { reason: row.parsed("reason")?, detail: row.maybe_text("detail")?, waits_for }

@@ -9,7 +9,7 @@ use sqlx::AnyConnection;
 use super::super::audit::AuditAction;
 use super::super::shelf::{self, Action, Hold, ShelfId, ShelfIdentity};
 use super::super::sql::{self, Bound, Dialect};
-use super::super::{StoreError, audit, discarded, former, history, outbox, undos, written};
+use super::super::{StoreError, audit, discarded, former, history, outbox, undos, windows, written};
 use super::happened::happened;
 use super::push_end::{store_ends, store_found};
 use super::read::{key_of, open_of};
@@ -63,6 +63,9 @@ pub(in crate::store) async fn commit(
     for change in &stored {
         if let (Some(update), Some(step)) = (&change.batch, &change.undo) {
             undos::store(conn, now, &update.record.key, step).await?;
+        }
+        if let Some(step) = &change.window {
+            windows::store(conn, now, step).await?;
         }
         written::forget(conn, &change.forgotten).await?;
     }

@@ -9,7 +9,8 @@ use crate::batch::BatchKey;
 /// due; `None` if nothing was put onto the shelf.
 pub fn happened(change: &Commit, due_at: Option<i64>, now: i64) -> Vec<(BatchKey, HistoryEntry)> {
     let shelved_key = change.shelve.as_ref().and_then(key_of);
-    let key = change.batch.as_ref().map(|update| &update.record.key).or(shelved_key.as_ref());
+    let of_window = change.window.as_ref().map(|step| &step.batch);
+    let key = change.batch.as_ref().map(|update| &update.record.key).or(shelved_key.as_ref()).or(of_window);
     let mut entries: Vec<(BatchKey, HistoryEntry)> = Vec::new();
     if let Some(key) = key {
         entries.extend(change.history.iter().map(|entry| (key.clone(), entry.clone())));

@@ -9,6 +9,7 @@ use super::super::history::HistoryEntry;
 use super::super::outbox::OutboxEvent;
 use super::super::shelf::{EditedMessage, OperatorAction, ShelfId, Shelving};
 use super::super::undos::UndoStep;
+use super::super::windows::WindowStep;
 use crate::batch::event::Event;
 use crate::batch::ledger::{BatchRecord, Target};
 use crate::batch::written::{CaseIdentity, WrittenCase};
@@ -191,6 +192,8 @@ pub struct Commit {
     pub written: Vec<WrittenCase>,
     /// What Testmo showed of cases whose fields the change claims, compressed.
     pub former: Option<Vec<u8>>,
+    /// What is kept of cases from before they are written, until it is checked whether an edit was overwritten.
+    pub window: Option<WindowStep>,
     /// A step of an undo of the batch.
     pub undo: Option<UndoStep>,
     /// What is no longer remembered of written cases, as far as it is remembered of these ids.

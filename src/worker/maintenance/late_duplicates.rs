@@ -8,12 +8,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::every::Every;
 use super::side_by_side::{Items, work_on_due};
-use crate::account::Signal;
 use crate::batch::batch_tag;
 use crate::batch::ledger::reconcile::Row;
 use crate::batch::ledger::{BatchRecord, Target};
 use crate::batch::verdict::answer::ApiError;
-use crate::batch::verdict::signal_of;
 use crate::guard::{Task, may_panic};
 use crate::store::StoreError;
 use crate::store::history::{Happening, HistoryEntry};
@@ -21,7 +19,7 @@ use crate::store::ledger::{Commit, RecordUpdate, StoredBatch};
 use crate::testmo::{Access, CaseList, Past, ReadError, ReadPermits};
 use crate::worker::context::WorkerContext;
 use crate::worker::model::PushFeedback;
-use crate::worker::permit::{PagePermits, report};
+use crate::worker::permit::{PagePermits, report_failed_read};
 use crate::worker::reconciliation::canary::list_by_tags;
 use crate::worker::reconciliation::duplicates::{count_duplicates, note_duplicates};
 use crate::worker::reconciliation::id_order::IdOrder;
@@ -146,11 +144,7 @@ impl LateCheck {
 
     async fn check_failed(&self, record: &BatchRecord, access: &Access, error: &ApiError) -> Result<(), StoreError> {
         tracing::info!(batch = %record.key, %error, "the late-duplicate check failed and is tried again later");
-        match signal_of(Some(error)) {
-            // That a read is answered does not show that create requests are.
-            Some(signal) if signal != Signal::Answered => report(&self.context, access, signal).await,
-            Some(_) | None => Ok(()),
-        }
+        report_failed_read(&self.context, access, error).await
     }
 
     /// Returns whether Testmo could not be read for as long as a batch may fail.

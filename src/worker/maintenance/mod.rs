@@ -1,5 +1,5 @@
-//! Runs the periodic work: re-verification, retries of what is connected now, late-duplicate checks, reminders of expiring keys, pruning, the
-//! search, health checks, counts, and the trend.
+//! Runs the periodic work: re-verification, retries of what is connected now, late-duplicate checks, checks for overwritten edits,
+//! reminders of expiring keys, pruning, the search, health checks, counts, and the trend.
 
 pub(super) mod connected;
 pub(super) mod counts;
@@ -8,6 +8,7 @@ mod gauges;
 pub(super) mod health;
 pub(super) mod key_expiry;
 pub(super) mod late_duplicates;
+pub(super) mod overwritten_edits;
 mod pace;
 pub(super) mod prune;
 pub(super) mod replays;

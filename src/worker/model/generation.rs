@@ -44,6 +44,8 @@ pub(in crate::worker) struct Progress {
     pub(in crate::worker) page: u64,
     /// Whether Testmo refuses to sort a list.
     pub(in crate::worker) is_unsorted: bool,
+    /// Whether Testmo refuses a list with the histories of cases, or such a page is too large.
+    pub(in crate::worker) hides_history: bool,
     /// What was learned from refused requests.
     pub(in crate::worker) resend: Resend,
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use testmo_courier::batch::Reason;
+use testmo_courier::batch::generation::Overwritten;
 use testmo_courier::batch::ledger::{BatchRecord, BatchState};
 use testmo_courier::store::history::{Happening, HistoryEntry, MOST_ENTRIES, Reconciliation};
 use testmo_courier::store::ledger::{Commit, CommitOutcome, RecordUpdate};
@@ -35,6 +36,19 @@ fn reconciled(adopted: u32) -> HistoryEntry {
     HistoryEntry::once(Happening::Reconciled(found), START - 5, None)
 }
 
+fn overwritten() -> HistoryEntry {
+    let edit = Overwritten {
+        id: 7,
+        folder: None,
+        is_certain: true,
+        fields: vec!["name".into()],
+        written: "a\nb".into(),
+        lost: Some("mine".into()),
+        entry: None,
+    };
+    HistoryEntry::once(Happening::Overwritten(vec![edit]), 5, None)
+}
+
 fn retried(detail: &str) -> HistoryEntry {
     HistoryEntry::once(Happening::retried(Reason::ServerError, Some(detail)), START - 9, Some(START - 7))
 }
@@ -45,15 +59,19 @@ async fn note(f: &dyn Subject, batch: &str, history: Vec<HistoryEntry>) {
 }
 
 async fn a_change_adds_what_it_notes_and_what_it_shelves(f: &dyn Subject) {
-    let history =
-        vec![retried("a\0b"), reconciled(1), HistoryEntry::once(Happening::LateChecked { duplicates: 3 }, 4, None)];
+    let history = vec![
+        retried("a\0b"),
+        reconciled(1),
+        HistoryEntry::once(Happening::LateChecked { duplicates: 3 }, 4, None),
+        overwritten(),
+    ];
     let row = Shelving { detail: Some("two\nlines".into()), ..shelving("b", ShelvedUntil::After(HOUR)) };
     let change = Commit { shelve: Some(row), history: history.clone(), ..Commit::default() };
     f.store().commit(change.into()).await.unwrap();
     let shelved = Happening::shelved(Reason::KeyRefused, Some("two lines"), ShelvedUntil::After(HOUR));
     let waits = HistoryEntry::once(shelved, START, Some(START + 3_600_000));
     let (stored, dropped) = f.history(&fresh("b").key).await;
-    assert_eq!((&stored[1..], dropped), (&[history[1].clone(), history[2].clone(), waits][..], 0));
+    assert_eq!((&stored[1..], dropped), (&[history[1].clone(), history[2].clone(), history[3].clone(), waits][..], 0));
     assert_eq!((stored[0].first_at, stored[0].until), (START - 9, Some(START - 7)));
     assert!(entries(f, "c").await.is_empty());
     let message = |batch| Shelving {

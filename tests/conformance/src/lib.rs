@@ -29,6 +29,7 @@ pub mod trend;
 pub mod unbound;
 pub mod values;
 pub mod verification;
+pub mod windows;
 pub mod written;
 
 pub use subject::Subject;
@@ -58,6 +59,7 @@ macro_rules! conformance {
         $crate::trend_cases!($test, $subject);
         $crate::unbound_cases!($test, $subject);
         $crate::verification_cases!($test, $subject);
+        $crate::windows_cases!($test, $subject);
         $crate::written_cases!($test, $subject);
     };
 }

@@ -4,6 +4,7 @@ mod dropped;
 mod large;
 mod lost;
 pub(crate) mod order;
+mod overwritten;
 mod planned;
 pub(crate) mod replaced;
 mod updated;

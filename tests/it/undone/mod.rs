@@ -5,6 +5,7 @@ mod deleted;
 mod dropped;
 mod duplicates;
 mod lost;
+mod overwritten;
 mod updated;
 
 use serde_json::{Value, json};
@@ -45,10 +46,14 @@ async fn retires(stage: &Stage, mapping: Value) {
 
 /// Runs a command of `batches` on a batch with `--yes --json`, and returns its exit code and what it says.
 fn run(stage: &Stage, of: &str, key: &str, more: &[&str]) -> (Option<i32>, Value) {
-    let fixed = ["batches", of, key, "--because", "the wrong story", "--yes", "--json"];
-    let output = command(stage).args(fixed).args(more).output().expect("the program");
+    let output = command(stage).args(arguments(of, key)).args(more).output().expect("the program");
     let said = serde_json::from_slice(&output.stdout);
     (output.status.code(), said.unwrap_or_else(|_| json!(String::from_utf8_lossy(&output.stderr))))
+}
+
+/// Returns the arguments of a command of `batches` on a batch.
+fn arguments<'a>(of: &'a str, key: &'a str) -> [&'a str; 7] {
+    ["batches", of, key, "--because", "the wrong story", "--yes", "--json"]
 }
 
 /// Runs a command that comes to its end.

@@ -6,7 +6,7 @@ use testmo_sim::Time;
 use super::{DEPRECATED, both, case, changes, done, remembered, run};
 use crate::support::stage::Stage;
 
-fn generation(n: usize, names: [&str; 3]) -> Value {
+pub(super) fn generation(n: usize, names: [&str; 3]) -> Value {
     let mut batch = remembered("g-1", 3);
     batch["batch_id"] = json!(format!("g-{n}"));
     batch["generated_at"] = json!(format!("2026-11-{n:02}T09:30:00Z"));

@@ -293,6 +293,11 @@ enum Idle {
     No,
 }
 
+/// Returns whether it is checked what a batch has overwritten: not while it is open.
+fn is_checked(tables: &Tables, key: &BatchKey) -> bool {
+    tables.batch(key).is_none_or(|stored| stored.record.state != BatchState::Open)
+}
+
 fn idle(stage: &Stage, plan: &Plan, waits: fn(&Tables, &ShelfRow) -> bool) -> Idle {
     let is_done = stage.broker.left() == 0
         && stage.store.at_once(|tables, now| {
@@ -312,6 +317,7 @@ fn idle(stage: &Stage, plan: &Plan, waits: fn(&Tables, &ShelfRow) -> bool) -> Id
             !tables.shelf.values().any(is_work)
                 && !tables.replays.values().any(runs)
                 && !tables.batches.values().any(open)
+                && !tables.windows.keys().any(|(key, _)| is_checked(tables, key))
                 && tables.unsent_count() == 0
                 && plan.batches.iter().all(echoed)
         });

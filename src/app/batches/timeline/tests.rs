@@ -83,6 +83,7 @@ fn names(details: &BatchDetails) -> Vec<String> {
             What::Happened(Happening::Retried { reason, .. }, _) => format!("retried {reason}"),
             What::Happened(Happening::Reconciled(_), _) => "reconciled".into(),
             What::Happened(Happening::LateChecked { .. }, _) => "checked".into(),
+            What::Happened(Happening::Overwritten(_), _) => "overwritten".into(),
             What::Finished(settlement) => format!("outcome {}", settlement.outcome),
             What::EventStored(id, _) => format!("{id} stored"),
             What::EventConfirmed(id, _) => format!("{id} confirmed"),

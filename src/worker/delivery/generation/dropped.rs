@@ -37,7 +37,7 @@ pub(super) async fn advance_dropped(
     let Some(list) = progress.lists.front().cloned().filter(|_| is_read) else {
         return unread(context, batch, &pending, removal).await;
     };
-    let shows = if removal == Removal::Delete { Shows::Uses } else { Shows::Fields };
+    let shows = if removal == Removal::Delete { Shows::Uses } else { Shows::Edits };
     let (page, read_at) = match read_page(delivery, batch, progress, &list, shows, feedback).await? {
         Ok(read) => read,
         Err(next) => return Ok(next),

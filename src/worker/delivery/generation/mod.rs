@@ -9,6 +9,7 @@ mod page;
 mod remove;
 mod replaced;
 mod request;
+mod window;
 mod write;
 
 use self::dropped::advance_dropped;

@@ -42,7 +42,7 @@ pub(super) async fn advance_page(
     let Some(list) = progress.lists.front().cloned().filter(|_| !pending.is_empty()) else {
         return not_found(context, batch, pending).await;
     };
-    let (page, read_at) = match read_page(delivery, batch, progress, &list, Shows::Fields, feedback).await? {
+    let (page, read_at) = match read_page(delivery, batch, progress, &list, Shows::Edits, feedback).await? {
         Ok(read) => read,
         Err(next) => return Ok(next),
     };
@@ -71,8 +71,14 @@ pub(super) async fn read_page(
     feedback.requests += 1;
     let query = list.query(progress.is_unsorted);
     let (access, project) = (&connection.access, connection.project);
+    let shows = if progress.hides_history { shows.less().unwrap_or(shows) } else { shows };
     match context.client.shown_cases(access, project, shows, &query, progress.page).await {
         Ok(page) => Ok(Ok((page, Instant::now()))),
+        // Histories are of use only afterwards.
+        Err(ApiError::Invalid(_) | ApiError::Rejected { .. } | ApiError::Unreadable(_)) if shows.less().is_some() => {
+            progress.hides_history = true;
+            Ok(Err(NextStep::NextTurn))
+        }
         Err(ApiError::Invalid(_) | ApiError::Rejected { .. }) if !progress.is_unsorted => {
             (progress.is_unsorted, progress.page) = (true, 1);
             Ok(Err(NextStep::NextTurn))

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::super::state::Delivery;
 use super::request::{RequestEnd, send_request};
+use super::window::Window;
 use super::write::{PageEnd, after_late, millis};
 use crate::batch::generation::{Change as Fields, Removal, request_key};
 use crate::batch::ledger::{DropChange, DroppedCase};
@@ -16,6 +17,7 @@ use crate::batch::verdict::answer::FieldRefusal;
 use crate::batch::written::{CaseIdentity, WrittenCase};
 use crate::store::StoreError;
 use crate::store::ledger::Commit;
+use crate::store::windows::WindowStep;
 use crate::testmo::{MOST_UPDATED, ShownCase, WINDOW, update_body};
 use crate::worker::context::WorkerContext;
 use crate::worker::failpoint::{self, Failpoint};
@@ -48,6 +50,8 @@ struct Removed {
     /// Ids of cases with which nothing was done.
     left: Vec<u64>,
     is_unclear: bool,
+    /// What Testmo answered.
+    shown: Vec<ShownCase>,
 }
 
 /// Claims the cases of a page, retires or deletes them, and records what became of each.
@@ -65,6 +69,9 @@ pub(super) async fn remove(
     }
     let lease = context.config.testmo.lease() + WINDOW;
     let change = claim(batch, &claimed, lease);
+    let retired = claimed.writes.iter().map(|(gone, fields, shown)| (gone.known.previous.id, fields, shown));
+    let mut window = Window::open(batch, retired);
+    let change = Commit { window: window.begin(batch), ..change };
     if !commit_record(context, batch, change).await?.is_done() {
         return Ok(PageEnd { next: NextStep::Refresh, is_page_done: false });
     }
@@ -84,7 +91,9 @@ pub(super) async fn remove(
         }
     }
     let is_page_done = removed.left.is_empty() && !removed.is_unclear;
-    let next = match store(context, batch, removed).await? {
+    window.answered(&removed.shown);
+    let window = window.end(batch, |id| removed.is_not_written(id));
+    let next = match store(context, batch, removed, window).await? {
         true => next.unwrap_or(NextStep::NextTurn),
         false => NextStep::Refresh,
     };
@@ -200,9 +209,16 @@ impl Removed {
                 continue;
             };
             self.written.extend(remembered(gone, &retired_fields(batch, &row.fields), &row.fields));
+            self.shown.push(row.clone());
             let folder = row.number("folder_id").unwrap_or(gone.known.previous.folder);
             self.entries.push(DroppedCase { folder, ..entry(gone, DropChange::Retired) });
         }
+    }
+
+    /// Returns whether nothing was done with a case.
+    fn is_not_written(&self, id: u64) -> bool {
+        let refused = |entry: &DroppedCase| entry.id == id && entry.change == DropChange::Refused;
+        self.left.contains(&id) || self.entries.iter().any(refused)
     }
 
     /// Takes in that Testmo refused a request. A deletion has no fields that it could ask for.
@@ -234,14 +250,19 @@ fn remembered(gone: &GoneCase, fields: &Map<String, Value>, shown: &Map<String, 
 }
 
 /// Records what became of requests; returns whether that was stored.
-async fn store(context: &WorkerContext, batch: &mut ActiveBatch, removed: Removed) -> Result<bool, StoreError> {
-    let Removed { entries, written, forgotten, left, is_unclear } = removed;
+async fn store(
+    context: &WorkerContext,
+    batch: &mut ActiveBatch,
+    removed: Removed,
+    window: Option<WindowStep>,
+) -> Result<bool, StoreError> {
+    let Removed { entries, written, forgotten, left, is_unclear, .. } = removed;
     let changes: Vec<DropChange> = entries.iter().map(|entry| entry.change).collect();
     batch.record.drops(entries);
     batch.record.not_dropped(&left);
     let settling = if is_unclear { context.config.testmo.reconcile_delay_unanswered } else { Duration::ZERO };
     batch.written_until = context.store.now() + millis(settling);
-    let change = Commit { written, forgotten, lease: Some(settling), ..Commit::default() };
+    let change = Commit { written, forgotten, window, lease: Some(settling), ..Commit::default() };
     if !commit_record(context, batch, change).await?.is_done() {
         return Ok(false);
     }

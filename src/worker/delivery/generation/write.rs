@@ -1,6 +1,6 @@
 //! Writes fields of cases that exist: claims them, sends as few requests as possible, and records the outcome of each.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -10,6 +10,7 @@ use super::super::state::Delivery;
 use super::ends::count;
 use super::known::taken_over;
 use super::request::{RequestEnd, send_request};
+use super::window::Window;
 use crate::batch::Reason;
 use crate::batch::generation::{Change as Fields, request_key, writing};
 use crate::batch::ledger::{Change, PreviousCase, Refusal, Repeat};
@@ -18,6 +19,7 @@ use crate::batch::verdict::answer::FieldRefusal;
 use crate::batch::written::{BatchMark, Update, WrittenCase};
 use crate::store::StoreError;
 use crate::store::ledger::Commit;
+use crate::store::windows::WindowStep;
 use crate::testmo::{MOST_UPDATED, ShownCase, WINDOW, update_body};
 use crate::worker::context::WorkerContext;
 use crate::worker::failpoint::{self, Failpoint};
@@ -65,6 +67,8 @@ struct Written {
     left: Vec<usize>,
     refused: Vec<(usize, Refusal)>,
     is_unclear: bool,
+    /// What Testmo answered.
+    shown: Vec<ShownCase>,
 }
 
 /// Claims the cases of a page, writes them, and records what became of each.
@@ -83,6 +87,9 @@ pub(super) async fn write(
     }
     let lease = context.config.testmo.lease() + WINDOW;
     let change = claim(batch, &done, &writes, lease);
+    let written_cases = writes.iter().map(|(_, known, fields, shown)| (known.previous.id, fields, shown));
+    let window = Window::open(batch, written_cases);
+    let change = Commit { window: window.begin(batch), ..change };
     if !commit_record(context, batch, change).await?.is_done() {
         return Ok(PageEnd { next: NextStep::Refresh, is_page_done: false });
     }
@@ -102,7 +109,8 @@ pub(super) async fn write(
         }
     }
     let is_page_done = written.left.is_empty() && !written.is_unclear;
-    let next = match store(context, batch, written).await? {
+    let window = closed(batch, window, &writes, &written);
+    let next = match store(context, batch, written, window).await? {
         true => next.unwrap_or(NextStep::NextTurn),
         false => NextStep::Refresh,
     };
@@ -241,6 +249,7 @@ fn take_in(
             written.is_unclear = true;
             continue;
         };
+        written.shown.push(row.clone());
         let repeat = writing(fields, Change::Updated);
         let kept = fields.kept.iter().map(|kept| kept.column.clone()).collect();
         written.cases.extend(remembered(batch, *position, known, (&repeat.written, kept), &row.fields));
@@ -269,9 +278,29 @@ fn remembered(
     batch.own_identities(position).map(case).collect()
 }
 
+/// Returns what is kept of the cases until it is checked whether an edit was overwritten.
+fn closed(
+    batch: &ActiveBatch,
+    mut window: Window,
+    writes: &[(usize, KnownCase, Fields, Map<String, Value>)],
+    written: &Written,
+) -> Option<WindowStep> {
+    window.answered(&written.shown);
+    let refused = written.refused.iter().map(|(position, _)| position);
+    let positions: HashSet<usize> = written.left.iter().chain(refused).copied().collect();
+    let not_written = writes.iter().filter(|(position, ..)| positions.contains(position));
+    let not_written: HashSet<u64> = not_written.map(|(_, known, ..)| known.previous.id).collect();
+    window.end(batch, |id| not_written.contains(&id))
+}
+
 /// Records what became of requests; returns whether that was stored.
-async fn store(context: &WorkerContext, batch: &mut ActiveBatch, written: Written) -> Result<bool, StoreError> {
-    let Written { repeats, cases, left, refused, is_unclear } = written;
+async fn store(
+    context: &WorkerContext,
+    batch: &mut ActiveBatch,
+    written: Written,
+    window: Option<WindowStep>,
+) -> Result<bool, StoreError> {
+    let Written { repeats, cases, left, refused, is_unclear, .. } = written;
     let changes: Vec<Change> = repeats.iter().map(|(.., repeat)| repeat.change).collect();
     let count_refused = refused.len();
     let success = (!changes.is_empty()).then(|| batch.key.batch.tenant.clone());
@@ -282,7 +311,7 @@ async fn store(context: &WorkerContext, batch: &mut ActiveBatch, written: Writte
     }
     let settling = if is_unclear { context.config.testmo.reconcile_delay_unanswered } else { Duration::ZERO };
     batch.written_until = context.store.now() + millis(settling);
-    let change = Commit { written: cases, success, lease: Some(settling), ..Commit::default() };
+    let change = Commit { written: cases, success, window, lease: Some(settling), ..Commit::default() };
     if !commit_record(context, batch, change).await?.is_done() {
         return Ok(false);
     }

@@ -80,6 +80,8 @@ const GROWING: &[&str] = &[
     "written_cases",
     "sources",
     "former_values",
+    "write_windows",
+    "f",
     "undos",
     "undo_items",
     "w",

@@ -13,6 +13,7 @@ use testmo_courier::batch::undo::{
 use testmo_courier::batch::written::{BatchMark, CaseIdentity, WrittenCase, WrittenFields};
 use testmo_courier::store::ledger::{Commit, RecordUpdate};
 use testmo_courier::store::undos::{UndoBegin, UndoStep, UndoStore};
+use testmo_courier::store::windows::WindowStep;
 use testmo_courier::store::{ConnectionStore, LedgerStore, RetentionStore, WrittenStore};
 
 use crate::stores::{SqlStore, connect};
@@ -113,12 +114,13 @@ async fn what_testmo_showed_of_cases_goes_with_their_tenant(f: SqlStore) {
     let mut record = begun(&f).await;
     let (key, number) = (record.key.clone(), record.epoch);
     record.undo_goes_on();
+    let window = Some(WindowStep { batch: key.clone(), claims: vec![(number, Some(b"body".to_vec()))] });
     let (batch, former) = (Some(RecordUpdate { record, from_epoch: number }), Former::write([].iter()));
-    f.store.commit(Commit { batch, former: Some(former), ..Commit::default() }.into()).await.unwrap();
+    f.store.commit(Commit { batch, former: Some(former), window, ..Commit::default() }.into()).await.unwrap();
     let mut conn = connect(&f.config.url).await;
     for (removed, left) in [("other", 1), (key.tenant.as_str(), 0)] {
         let _ = f.store.remove_tenant(&removed.parse().unwrap(), "v1", &[]).await.unwrap();
-        for table in ["former_values", "undos", "undo_items"] {
+        for table in ["former_values", "undos", "undo_items", "write_windows"] {
             let sql = format!("SELECT COUNT(DISTINCT batch_id) FROM {table}");
             let count: i64 = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut conn).await.unwrap();
             assert_eq!(count, left, "{table} after {removed} was removed");

@@ -137,10 +137,13 @@ impl Account {
             let both = |case: &Case| [Some(case.created_by), case.updated_by].into_iter().flatten().collect();
             expands.add("users", distinct(page, both, user));
         }
-        for table in ["automation_links", "comments", "history"] {
+        for table in ["automation_links", "comments"] {
             if is_wished(request, table) {
                 expands.add(table, Vec::new());
             }
+        }
+        if is_wished(request, "history") {
+            expands.add("history", self.joined_history(page));
         }
         expands
     }

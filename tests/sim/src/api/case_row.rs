@@ -123,14 +123,15 @@ impl CaseRow<'_> {
         if extras.tags {
             row.serialize_entry("tags", &self.case.tags)?;
         }
-        for (key, is_wished) in
-            [("automation_links", extras.automation_links), ("comments", extras.comments), ("history", extras.history)]
-        {
+        for (key, is_wished) in [("automation_links", extras.automation_links), ("comments", extras.comments)] {
             if is_wished {
                 row.serialize_entry(key, &NOTHING)?;
             }
         }
-        Ok(())
+        match self.account.shown_history(self.case).filter(|_| extras.history) {
+            Some(history) => row.serialize_entry("history", &history),
+            None => Ok(()),
+        }
     }
 
     /// Returns a dropdown's value as an object, for accounts that show dropdowns in this form. The options of a multi-select

@@ -72,6 +72,7 @@ pub(crate) struct LastIds {
     pub(crate) folder: u64,
     pub(crate) step: u64,
     pub(crate) token: u64,
+    pub(crate) history: u64,
 }
 
 impl Account {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::{Map, Value};
 
+use super::history::HistoryEntry;
 use crate::time::Time;
 
 /// A test case as it is stored.
@@ -39,6 +40,8 @@ pub struct Case {
     pub updated_at: Option<Time>,
     /// The user who changed the case last.
     pub updated_by: Option<u64>,
+    /// Its creation, and each change since.
+    pub history: Vec<HistoryEntry>,
 }
 
 /// All cases of an account, indexed by project, folder and tag.

@@ -55,6 +55,7 @@ impl Account {
         let issues = change.issues.as_ref().map(|wishes| self.issue_ids(wishes));
         for id in ids {
             let custom = self.with_step_ids(*id, change.custom.clone());
+            let before = self.cases.get(*id).cloned();
             self.cases.update(*id, |case| {
                 set(&mut case.name, change.name.as_ref());
                 set(&mut case.folder_id, change.folder_id.as_ref());
@@ -67,6 +68,9 @@ impl Account {
                 case.updated_at = Some(now);
                 case.updated_by = Some(user);
             });
+            if let Some(before) = before {
+                self.note_change(&before, user, now);
+            }
         }
     }
 
@@ -108,8 +112,10 @@ impl Account {
             created_by: user_id,
             updated_at: None,
             updated_by: None,
+            history: Vec::new(),
         };
         self.cases.insert(case);
+        self.add_to_history(id, user_id, now, Vec::new());
         id
     }
 

@@ -5,6 +5,7 @@ mod cases;
 mod fields;
 mod folders;
 mod growth;
+mod history;
 mod projects;
 mod rich_text;
 mod sanitizer;
@@ -18,6 +19,7 @@ pub use fields::{
     Choice, Field, FieldKind, State, Template, default_fields, default_priorities, default_states, default_templates,
 };
 pub use folders::{Folder, Folders};
+pub use history::{HistoryEntry, HistoryForm};
 pub use projects::Project;
 pub use settings::{
     CaseNames, CaseOrder, DateHeader, DropdownForm, FieldTypes, FolderList, FolderNames, FolderSort, RichText,

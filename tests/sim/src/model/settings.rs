@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::history::HistoryForm;
+
 /// The available routes and filters, the size limits, and the latency.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -14,6 +16,8 @@ pub struct Settings {
     pub states_route: bool,
     /// Whether `/projects/{id}/tags` exists.
     pub tags_route: bool,
+    /// How lists show the history of a case.
+    pub history: HistoryForm,
     /// How lists show the type of a field.
     pub field_types: FieldTypes,
     /// Whether the list of fields shows which are required (nowhere recorded).
@@ -235,6 +239,7 @@ impl Default for Settings {
             fields_route: true,
             states_route: true,
             tags_route: true,
+            history: HistoryForm::Empty,
             field_types: FieldTypes::Numbers,
             shows_required: false,
             tags_filter: TagsFilter::Any,

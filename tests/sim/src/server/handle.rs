@@ -134,9 +134,8 @@ impl AccountHandle {
     /// Changes a case as a person does. Returns whether the case existed.
     pub fn change_case(&self, id: u64, change: impl FnOnce(&mut Case)) -> bool {
         self.with(|station| {
-            let exists = station.account.cases.get(id).is_some();
-            station.account.cases.update(id, change);
-            exists
+            let now = now().plus(station.account.settings.clock_skew_ms);
+            station.account.change_by_person(id, change, now)
         })
     }
 

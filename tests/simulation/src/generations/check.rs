@@ -8,12 +8,13 @@ use testmo_courier::batch::ledger::{BatchState, CaseState, Change};
 use testmo_sim::model::Case;
 
 use super::draw::{Generation, GenerationPlan, name, prefix};
-use super::edits::{Edited, Edits, is_generated, prefix_of};
+use super::edits::{Edited, Edits, is_generated, prefix_of, text_of};
+use super::overwritten::{Reported, reported, unfounded};
 use super::turns::{FOREIGN, foreign, waits};
 use crate::plan::ACCOUNTS;
 use crate::stage::{DEPRECATED, Stage};
 use crate::store::tables::is_of;
-use crate::testmo::host_of;
+use crate::testmo::{SentChange, host_of};
 
 /// Returns every violation.
 pub(super) fn check(
@@ -22,7 +23,9 @@ pub(super) fn check(
     edits: &Edits,
     restarts: &BTreeMap<&'static str, i64>,
 ) -> Vec<String> {
-    let mut check = Check { stage, drawn, edits, rows: rows(stage), broken: Vec::new() };
+    let reported = reported(stage);
+    let mut check = Check { stage, drawn, edits, rows: rows(stage), reported, broken: Vec::new() };
+    check.broken.extend(unfounded(&check.reported, edits));
     check.once();
     check.edits_stay();
     check.others_stay(restarts);
@@ -54,6 +57,8 @@ struct Check<'a> {
     edits: &'a Edits,
     /// Every case, by account and id.
     rows: BTreeMap<(String, u64), Case>,
+    /// What was reported as overwritten.
+    reported: Vec<Reported>,
     broken: Vec<String>,
 }
 
@@ -89,7 +94,8 @@ impl Check<'_> {
         }
     }
 
-    /// What a person has edited stays, unless the request that changed it came of a read before the edit.
+    /// What a person has edited stays, unless the request that changed it came of a read before the edit. That is reported where
+    /// histories say what was changed.
     fn edits_stay(&mut self) {
         let sent = self.stage.testmo.sent_changes();
         let stays = |(account, _): &&(String, u64)| !self.drawn.starts_again(account);
@@ -100,15 +106,24 @@ impl Check<'_> {
                 if row.is_some_and(|row| shown(row, column) == *value) {
                     continue;
                 }
-                let is_excused = sent.iter().any(|change| {
+                let is_blind = |change: &&SentChange| {
                     change.account == *account
                         && change.id == *id
                         && change.changes(column)
                         && change.read_at.is_none_or(|read_at| read_at <= *at)
-                });
-                if !is_excused {
-                    let now = row.map(|row| shown(row, column));
+                };
+                let blind: Vec<&SentChange> = sent.iter().filter(is_blind).collect();
+                let now = row.map(|row| shown(row, column));
+                if blind.is_empty() {
                     self.broken.push(format!("{column} of {id} in {account} was {value} since {at}, and is {now:?}"));
+                }
+                let is_readable = row.is_some() && self.drawn.has_known_history(account) && !self.drawn.moves();
+                let is_known = |change: &&SentChange| change.knows_history && !change.deletes();
+                let is_reported = |report: &Reported| report.is_of((account, *id), column, &text_of(value));
+                let must_be_reported = is_readable && !blind.is_empty() && blind.iter().all(is_known);
+                if must_be_reported && !self.reported.iter().any(is_reported) {
+                    let what = format!("{column} of {id} in {account} was {value} since {at}, and is {now:?}");
+                    self.broken.push(format!("{what}, and that is not reported"));
                 }
             }
         }

@@ -7,10 +7,24 @@ use serde_json::{Value, json};
 use testmo_courier::batch::BatchKey;
 use testmo_courier::batch::generation::Dropped;
 use testmo_courier::batch::undo::UndoKind;
+use testmo_sim::model::HistoryForm;
 
 use super::edits::Edit;
 use crate::mutation::Mutation;
 use crate::plan::{ACCOUNTS, Kind, Plan, millis, ms};
+
+/// The forms of histories, mostly those that are understood.
+const FORMS: [HistoryForm; 9] = [
+    HistoryForm::Fields,
+    HistoryForm::Fields,
+    HistoryForm::Requests,
+    HistoryForm::Requests,
+    HistoryForm::Joined,
+    HistoryForm::Joined,
+    HistoryForm::Prose,
+    HistoryForm::Empty,
+    HistoryForm::Absent,
+];
 
 /// The sources and their generations, in the usual weather.
 #[derive(Clone, Debug)]
@@ -23,6 +37,8 @@ pub(super) struct GenerationPlan {
     pub(super) turns: Vec<(Duration, Turn)>,
     /// Whether each batch is taken back when all is quiet, and whether its cases are deleted then.
     pub(super) taken_back: Option<bool>,
+    /// How each account shows the histories of cases.
+    pub(super) histories: [HistoryForm; ACCOUNTS.len()],
 }
 
 /// Something that changes what generations find.
@@ -81,12 +97,28 @@ impl GenerationPlan {
         let mut rng = Rng::with_seed(seed ^ 0x0071_e2b5);
         replace_by_name(&mut rng, &mut generations);
         let (turns, taken_back) = turns(&mut rng, &mut plan);
-        Self { plan, generations, edits, turns, taken_back }
+        let mut rng = Rng::with_seed(seed ^ 0x0068_1573);
+        let histories = ACCOUNTS.map(|_| FORMS[rng.usize(..FORMS.len())]);
+        Self { plan, generations, edits, turns, taken_back, histories }
     }
 
     /// Returns whether the ids of an account start again at some time.
     pub(super) fn starts_again(&self, of: &str) -> bool {
         self.turns.iter().any(|(_, turn)| matches!(turn, Turn::StartsAgain { account } if *account == of))
+    }
+
+    /// Returns whether tenants are connected to other accounts.
+    pub(super) fn moves(&self) -> bool {
+        self.turns.iter().any(|(_, turn)| matches!(turn, Turn::Moves { .. }))
+    }
+
+    /// Returns whether the histories of an account say what was changed, in a known form.
+    pub(super) fn has_known_history(&self, of: &str) -> bool {
+        let form = ACCOUNTS.iter().zip(self.histories).find(|(account, _)| **account == of).map(|(_, form)| form);
+        match form {
+            Some(HistoryForm::Fields | HistoryForm::Requests | HistoryForm::Joined) => true,
+            Some(HistoryForm::Prose | HistoryForm::Empty | HistoryForm::Absent) | None => false,
+        }
     }
 
     /// Returns whether a tenant is connected to another account and then to the former one again.

@@ -35,6 +35,8 @@ pub(super) struct Edits {
     pub(super) kept: BTreeMap<(String, u64), BTreeMap<&'static str, Edited>>,
     /// What was deleted: what the names begin with.
     pub(super) deleted: BTreeSet<(String, String)>,
+    /// What people wrote into a column, by account and id of the case, even if that is not there any more.
+    pub(super) all: BTreeSet<(String, u64, &'static str, String)>,
 }
 
 impl Edits {
@@ -68,9 +70,16 @@ impl Edits {
             fields.iter().map(|(column, value)| ((*column).to_owned(), value.clone())).collect();
         body.insert("ids".into(), json!([row.id]));
         stage.testmo.by_person(account, Method::Patch, &Value::Object(body));
+        let written = |(column, value): &(&'static str, Value)| (key.0.clone(), key.1, *column, text_of(value));
+        self.all.extend(fields.iter().map(written));
         let columns = self.kept.entry(key).or_default();
         columns.extend(fields.into_iter().map(|(column, value)| (column, Edited { value, at: now })));
     }
+}
+
+/// Returns a content as a report of it shows it.
+pub(super) fn text_of(content: &Value) -> String {
+    content.as_str().map_or_else(|| content.to_string(), str::to_owned)
 }
 
 /// Returns what a name begins with that no generation and no person changes.

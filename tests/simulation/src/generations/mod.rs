@@ -3,6 +3,7 @@
 mod check;
 mod draw;
 mod edits;
+mod overwritten;
 mod take_back;
 mod turns;
 
@@ -22,6 +23,7 @@ use self::edits::Edits;
 use self::turns::{take_all_back, turn, waits};
 use crate::broker::Queue;
 use crate::mutation::Mutation;
+use crate::plan::ACCOUNTS;
 use crate::replica::Order;
 use crate::run::{LONGEST_DRAIN, Outcome, act, cases_in, counts, end, heal, in_paused_time, is_drained, replicas};
 use crate::stage::Stage;
@@ -36,6 +38,11 @@ async fn carry_out(drawn: &GenerationPlan, keeps_timeline: bool) -> Outcome {
     let plan = &drawn.plan;
     let stage = Arc::new(Stage::set(plan, keeps_timeline));
     stage.diary.note(|| format!("{drawn:#?}"));
+    stage.testmo.world(|world| {
+        for (account, form) in ACCOUNTS.into_iter().zip(drawn.histories) {
+            world.station_mut(account).expect("an account").account.settings.history = form;
+        }
+    });
     let tasks = TaskTracker::new();
     let orders = replicas(&stage, plan.replicas, &tasks);
     let give = |replica: usize, order: Order| {
@@ -63,6 +70,9 @@ async fn carry_out(drawn: &GenerationPlan, keeps_timeline: bool) -> Outcome {
     }
     if let Some(deletes) = drawn.taken_back {
         take_all_back(&stage, drawn, deletes).await;
+        if !is_drained(&stage, plan, waits).await {
+            stage.complain("it does not come to an end after everything was taken back".into());
+        }
     }
     (0..plan.replicas).for_each(|replica| give(replica, Order::End));
     let mut broken = end(&stage, &tasks).await;

@@ -147,6 +147,9 @@ impl Tables {
             self.end_push(ended, now);
         }
         self.keep_undo(change);
+        if let Some(step) = &change.window {
+            self.keep_windows(step, now);
+        }
         self.forget(&change.forgotten);
         self.remember(&change.written, now);
         if let Some(tenant) = &change.success {
@@ -366,6 +369,7 @@ impl Tables {
             self.histories.remove(key);
             self.undos.retain(|(of, _), _| of != key);
             self.former.retain(|(of, _), _| of != key);
+            self.windows.retain(|(of, _), _| of != key);
         }
         let parts = &self.parts;
         self.pushes.retain(|push, _| parts.iter().any(|(_, of)| of == push));

@@ -22,6 +22,7 @@ mod trend;
 mod unbound;
 mod undos;
 mod view;
+mod windows;
 mod written;
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};

@@ -41,6 +41,7 @@ impl Tables {
         self.discarded.retain(|_, (row, _)| tenant_of(&row.content.identity) != Some(tenant));
         self.connections.remove(tenant);
         self.histories.retain(|key, _| key.tenant != *tenant);
+        self.windows.retain(|(key, _), _| key.tenant != *tenant);
         RemovalOutcome::Done
     }
 }

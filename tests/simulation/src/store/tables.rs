@@ -19,6 +19,7 @@ use testmo_courier::store::shelf::{ShelfId, ShelfIdentity, ShelfState, Shelving}
 use testmo_courier::store::trend::{Counts, Width};
 
 use super::replays::{Note, Replay};
+use super::windows::WindowRow;
 use super::written::SourceRow;
 use crate::mutation::Mutation;
 
@@ -53,6 +54,8 @@ pub(crate) struct Tables {
     /// Undos with their rows, and what cases were before batches wrote fields of theirs, by batch and number or epoch.
     pub(crate) undos: BTreeMap<(BatchKey, u64), Undo>,
     pub(crate) former: BTreeMap<(BatchKey, u64), Vec<u8>>,
+    /// What was known of cases before they were written, by batch and epoch.
+    pub(crate) windows: BTreeMap<(BatchKey, u64), WindowRow>,
     pub(crate) instances: BTreeMap<String, Instance>,
     pub(crate) suspicions: BTreeMap<String, i64>,
     pub(crate) replays: BTreeMap<ReplayId, Replay>,

@@ -25,6 +25,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::task::TaskTracker;
 
 use self::changes::Changes;
+pub(crate) use self::changes::SentChange;
 use self::course::{Course, End, Purpose};
 use self::misread::misread;
 use self::pushing::Pushing;

@@ -6,6 +6,7 @@ mod case_creation;
 mod case_listing;
 mod custom_fields;
 mod folders;
+mod histories;
 mod paging;
 mod projects;
 mod properties;
