@@ -9,10 +9,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::clock::Clock;
 use crate::guard::lock;
 
 /// After this time without a new connection to a Testmo, its certificate no longer counts: its tenant may have left.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(86_400);
+
+/// A certificate that is valid for fewer days is to be renewed soon.
+pub(crate) const SOON_DAYS: i64 = 14;
 
 static SEEN: Seen = Seen::new();
 
@@ -38,11 +42,25 @@ impl Peer {
     }
 }
 
-/// Notes the certificate in DER that a host showed. One that cannot be read is left to the TLS library, which has accepted it.
+/// Notes the certificate in DER that a host showed, and warns once of one that expires soon. One that cannot be read is left to the TLS library, which has accepted it.
 pub(crate) fn note(peer: Peer, host: &str, certificate: &[u8]) {
-    if let Some(not_after) = not_after(certificate) {
-        SEEN.note(peer, host, not_after, Instant::now());
+    if let Some(not_after) = not_after(certificate)
+        && SEEN.note(peer, host, not_after, Instant::now())
+        && let Some(days_left) = days_left(not_after, Clock::system().now())
+    {
+        tracing::warn!(
+            peer = peer.name(),
+            host,
+            days_left,
+            "a certificate expires soon; renew it where the connection ends: at the server, or at a proxy that inspects the traffic"
+        );
     }
+}
+
+/// Returns for how many whole days a certificate is valid at a time in milliseconds since 1970, if these are few.
+fn days_left(not_after: i64, now_ms: i64) -> Option<i64> {
+    let left = not_after.saturating_sub(now_ms / 1_000) / 86_400;
+    (left < SOON_DAYS).then_some(left)
 }
 
 /// Returns the end of the certificate that ends first, in seconds since 1970, if a certificate of this peer counts.
@@ -64,8 +82,10 @@ impl Seen {
         Self(Mutex::new(BTreeMap::new()))
     }
 
-    fn note(&self, peer: Peer, host: &str, not_after: i64, now: Instant) {
-        lock(&self.0).insert((peer, host.to_owned()), (not_after, now));
+    /// Notes the end of a host's certificate, and returns whether it is another one than before.
+    fn note(&self, peer: Peer, host: &str, not_after: i64, now: Instant) -> bool {
+        let before = lock(&self.0).insert((peer, host.to_owned()), (not_after, now));
+        before.is_none_or(|(former, _)| former != not_after)
     }
 
     fn earliest(&self, peer: Peer, now: Instant) -> Option<i64> {
@@ -87,6 +107,19 @@ mod tests {
         let certificate = params.self_signed(&key).unwrap();
         assert_eq!(not_after(certificate.der()), Some(1_956_441_600));
         assert_eq!(not_after(b"no certificate"), None);
+    }
+
+    #[test]
+    fn a_certificate_that_expires_soon_is_reported_once() {
+        let (now_ms, day) = (1_800_000_000_000, 86_400);
+        let left = |seconds: i64| days_left(1_800_000_000 + seconds, now_ms);
+        assert_eq!(
+            [left(14 * day), left(14 * day - 1), left(day / 2), left(-day)],
+            [None, Some(13), Some(0), Some(-1)]
+        );
+        let (seen, now) = (Seen::new(), Instant::now());
+        let noted = [500, 500, 900].map(|not_after| seen.note(Peer::Broker, "rabbitmq", not_after, now));
+        assert_eq!(noted, [true, false, true]);
     }
 
     #[test]

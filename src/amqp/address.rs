@@ -3,6 +3,8 @@
 use lapin::uri::{AMQPScheme, AMQPUri};
 use url::{Host, Url};
 
+use crate::config::Amqp;
+
 /// Seconds between heartbeats if the URL does not set them. A frozen peer is noticed after two heartbeats; RabbitMQ's
 /// own default of 60 s would mean two minutes.
 const HEARTBEAT_SECONDS: u16 = 10;
@@ -11,6 +13,11 @@ const HEARTBEAT_SECONDS: u16 = 10;
 /// and all of this memory is soon in use, so RabbitMQ's own 128 KiB would cost 8 MB for each connection. With a size
 /// that is known beforehand, lapin allocates the buffers once; with a size from the broker, it allocates them again.
 const FRAME_BYTES: u32 = 16_384;
+
+/// Returns the user of the broker with whose name connections are opened.
+pub fn user_of(config: &Amqp) -> Option<String> {
+    Address::parse(&config.url).map(|address| address.uri.authority.userinfo.username)
+}
 
 /// A broker address that was read.
 #[derive(Clone)]

@@ -1,17 +1,14 @@
 //! Reads what a broker says before anybody logs in: its certificate, its product and its version.
 
 use std::io;
-use std::sync::Arc;
 
-use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
-use rustls_platform_verifier::ConfigVerifierExt;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
+use futures_util::{AsyncReadExt, AsyncWriteExt};
+use lapin::tcp::OwnedTLSConfig;
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
 
 use super::address::Address;
+use super::certificates::certificates;
+use super::dial::{Socket, certificate, dial};
 use crate::config::Amqp;
 
 /// What a client of AMQP 0-9-1 sends first.
@@ -38,39 +35,34 @@ pub struct Greeting {
 /// When nothing answers within `amqp.connect_timeout`, TLS is not established, or it is no AMQP 0-9-1.
 pub async fn greeting(config: &Amqp) -> io::Result<Greeting> {
     let address = Address::parse(&config.url).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
-    match timeout(config.connect_timeout, read(&address)).await {
+    let tls = certificates(config).map_err(|unusable| io::Error::other(unusable.cause))?;
+    match timeout(config.connect_timeout, read(&address, &tls)).await {
         Ok(greeting) => greeting,
         Err(_) => Err(io::ErrorKind::TimedOut.into()),
     }
 }
 
-async fn read(address: &Address) -> io::Result<Greeting> {
-    let authority = address.uri().authority;
-    let mut stream = TcpStream::connect((authority.host.as_str(), authority.port)).await?;
-    if !address.is_tls() {
-        return introduction(&mut stream).await;
-    }
-    let name = ServerName::try_from(authority.host).map_err(io::Error::other)?;
-    let tls = ClientConfig::with_platform_verifier().map_err(io::Error::other)?;
-    let mut stream = TlsConnector::from(Arc::new(tls)).connect(name, stream).await?;
-    let greeting = introduction(&mut stream).await?;
-    let (_, session) = stream.get_ref();
-    let certificate = session.peer_certificates().and_then(|chain| chain.first()).map(|first| first.to_vec());
-    Ok(Greeting { certificate, ..greeting })
+async fn read(address: &Address, tls: &OwnedTLSConfig) -> io::Result<Greeting> {
+    let mut socket = dial(&address.uri(), tls).await?;
+    let certificate = certificate(&socket).map(<[u8]>::to_vec);
+    let frame = introduction(&mut socket).await?;
+    Ok(Greeting { product: text(&frame, "product"), version: text(&frame, "version"), certificate })
 }
 
-async fn introduction(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Result<Greeting> {
-    stream.write_all(HEADER).await?;
-    stream.flush().await?;
-    let mut kind = [0; 3];
-    stream.read_exact(&mut kind).await?;
-    let length = stream.read_u32().await?;
+/// Returns the frame in which the broker introduces itself.
+async fn introduction(socket: &mut Socket) -> io::Result<Vec<u8>> {
+    socket.write_all(HEADER).await?;
+    socket.flush().await?;
+    let (mut kind, mut length) = ([0; 3], [0; 4]);
+    socket.read_exact(&mut kind).await?;
+    socket.read_exact(&mut length).await?;
+    let length = u32::from_be_bytes(length);
     if kind != METHOD || length > LONGEST {
         return Err(io::ErrorKind::InvalidData.into());
     }
     let mut frame = vec![0; usize::try_from(length).map_err(io::Error::other)?];
-    stream.read_exact(&mut frame).await?;
-    Ok(Greeting { product: text(&frame, "product"), version: text(&frame, "version"), certificate: None })
+    socket.read_exact(&mut frame).await?;
+    Ok(frame)
 }
 
 /// Returns a text of the table that introduces a server: a short string for its name, `S` for its type, and the text with

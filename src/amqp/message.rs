@@ -41,6 +41,8 @@ pub struct Message {
     pub headers: BTreeMap<String, String>,
     /// Why the broker first took it out of a queue, such as `delivery_limit` or `expired`. A publisher can write this, too.
     pub first_death_reason: Option<String>,
+    /// The exchange that it was published to before the broker took it out of a queue. A publisher can write this, too.
+    pub first_death_exchange: Option<String>,
     /// The properties and headers, if they cannot be read; the fields that come from them are then empty.
     pub unreadable: Option<UnreadableHeaders>,
 }
@@ -79,7 +81,8 @@ impl Message {
             user_id: text(properties.user_id()),
             timestamp_ms: properties.timestamp().map(milliseconds),
             headers: headers.map(scalars).unwrap_or_default(),
-            first_death_reason: headers.and_then(first_death_reason),
+            first_death_reason: headers.and_then(|headers| text_of(headers, "x-first-death-reason")),
+            first_death_exchange: headers.and_then(|headers| text_of(headers, "x-first-death-exchange")),
             unreadable: None,
         }
     }
@@ -93,8 +96,8 @@ fn milliseconds(seconds: u64) -> i64 {
     i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1000)
 }
 
-fn first_death_reason(headers: &FieldTable) -> Option<String> {
-    headers.inner().get("x-first-death-reason").and_then(scalar)
+fn text_of(headers: &FieldTable, name: &str) -> Option<String> {
+    headers.inner().get(name).and_then(scalar)
 }
 
 fn scalars(headers: &FieldTable) -> BTreeMap<String, String> {

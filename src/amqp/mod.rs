@@ -12,7 +12,7 @@
 //! | `tail` | shows the events as they are published |
 //! | `greeting`, `size` | examine a broker without changing it |
 //! | `guard`, `unreadable` | keep headers that lapin cannot read from ending a connection |
-//! | `link`, `address`, `login`, `certificates`, `reconnect`, `backoff`, `status` | open, limit, watch and reopen a connection |
+//! | `link`, `dial`, `address`, `login`, `certificates`, `reconnect`, `backoff`, `status` | open, limit, watch and reopen a connection |
 //!
 //! Invariants:
 //! - One publish is in flight on a channel. With two, lapin pairs confirms and returned messages
@@ -30,6 +30,7 @@ mod careful;
 mod certificates;
 mod declare;
 mod delivery;
+mod dial;
 mod greeting;
 mod guard;
 mod in_hand;
@@ -52,6 +53,7 @@ pub mod topology;
 mod unreadable;
 
 pub use ack::{AckHandle, AckLost, Acknowledge, DeliveryEnd};
+pub use address::user_of;
 pub use call::CallError;
 pub use declare::{Checked, Mismatch, Problem, check, declare};
 pub use delivery::{Delivery, Event, Generation, Mode, Subscription};

@@ -32,6 +32,8 @@ pub struct Outgoing {
     pub kind: Option<String>,
     /// The program that sends it.
     pub app_id: Option<String>,
+    /// The broker's user that sends it; the broker refuses any other name than that of the connection's user.
+    pub user_id: Option<String>,
     /// When it was made, in seconds since 1970.
     pub timestamp_secs: Option<u64>,
     /// Further headers. Names that start with `x-` belong to the broker.
@@ -92,6 +94,9 @@ impl Outgoing {
         }
         if let Some(value) = &self.app_id {
             properties = properties.with_app_id(short("app id", value)?);
+        }
+        if let Some(value) = &self.user_id {
+            properties = properties.with_user_id(short("user id", value)?);
         }
         if let Some(seconds) = self.timestamp_secs {
             properties = properties.with_timestamp(seconds);

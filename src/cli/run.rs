@@ -36,8 +36,9 @@ pub(super) async fn execute(files: &[PathBuf]) -> Result<(), Failure> {
             "variables that are no settings are ignored: a setting is named COURIER_<SECTION>__<KEY>"
         );
     }
-    doctor::at_start(&config, files).await;
+    // First of all: a signal to read the configuration again would end a process that does not listen to it yet.
     let (mut signals, mut hangups) = (Signals::listen()?, Hangups::listen()?);
+    doctor::at_start(&config, files).await;
     let stop = CancellationToken::new();
     let api = api(&config).await?;
     let (configs, followed) = watch::channel(config);

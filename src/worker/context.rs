@@ -10,6 +10,7 @@ use super::model::{Backlogs, SlowTrials, Troubles};
 use super::room::ReadingRoom;
 use super::stop::Stop;
 use super::turns::Turns;
+use super::under_way::UnderWay;
 use crate::batch::restored::Restored;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -33,6 +34,7 @@ pub(super) struct WorkerContext {
     /// What is known of restores of the store from older copies.
     pub(super) restored: Restored,
     pub(super) stop: Stop,
+    pub(super) under_way: UnderWay,
     /// The name of this worker in claims and leases.
     pub(super) holder: String,
     /// Who may work on a message.

@@ -5,7 +5,7 @@
 //! | folder or file | responsibility |
 //! | --- | --- |
 //! | `model` | values that the steps pass on |
-//! | `context`, `permit`, `stop`, `turns`, `store_retry`, `unit`, `backoff`, `room`, `failpoint` | what every step needs |
+//! | `context`, `permit`, `stop`, `turns`, `under_way`, `store_retry`, `unit`, `backoff`, `room`, `failpoint` | what every step needs |
 //! | `outcome` | stores what becomes of a batch |
 //! | `admission` | turns a message into a batch in hand, or rejects it |
 //! | `reconciliation` | what is remembered of accounts to reconcile with Testmo |
@@ -13,7 +13,7 @@
 //! | `dispatch` | decides who works on what, and when |
 //! | `intake` | takes messages from the queues and from the shelf |
 //! | `outbox`, `maintenance` | publish events; run the periodic work |
-//! | `loops`, `supervisor` | start every task, notice its end, and stop all in order |
+//! | `loops`, `countdown`, `supervisor` | start every task, notice its end, and stop all in order |
 //!
 //! Invariants: nothing is acknowledged before it is stored; a create request is recorded before anything else is done
 //! with its batch; the process never ends because a neighbour is unavailable.
@@ -21,6 +21,7 @@
 mod admission;
 mod backoff;
 mod context;
+mod countdown;
 mod delivery;
 mod dispatch;
 mod failpoint;
@@ -40,6 +41,7 @@ mod stop;
 mod store_retry;
 mod supervisor;
 mod turns;
+mod under_way;
 mod unit;
 
 use std::convert::Infallible;

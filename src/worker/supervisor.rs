@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::context::WorkerContext;
+use super::countdown::{count_down, log_rest};
 use super::delivery::Delivery;
 use super::dispatch::{Dispatcher, DispatcherCommand, View};
 use super::intake::consumer::take_batches;
@@ -36,6 +37,7 @@ use super::reconciliation::memory::ReconcileMemory;
 use super::room::ReadingRoom;
 use super::stop::{Stop, Stopped, WORK_OVER, stopped};
 use super::turns::{Turns, instance_name};
+use super::under_way::{Busy, UnderWay};
 use crate::amqp::{Intake, IntakeControl, Publish};
 use crate::batch::restored::Restored;
 use crate::config::Config;
@@ -98,8 +100,11 @@ pub async fn work(
         client,
         (fresh_events, stop.clone()),
     ));
-    // Not one of the tasks that are waited for: it has to go on when they hang.
-    let phases = TaskTracker::new().spawn(stop.clone().follow(context.config.worker.drain_timeout));
+    // Not among the tasks that are waited for: these two have to go on when those hang.
+    let drain = context.config.worker.drain_timeout;
+    let phases = TaskTracker::new().spawn(stop.clone().follow(drain));
+    let counted = context.clone();
+    let counting = TaskTracker::new().spawn(count_down(stop.clone(), drain, move || busy(&counted)));
     let intakes = [&cases, &dead, &unrouted];
     let controls = intakes.map(Intake::control);
     context.turns.begin(&controls, stop.draining()).await;
@@ -121,13 +126,20 @@ pub async fn work(
 
     let ended = loops.until_stopped(stop.draining(), &readiness).await;
     controls.iter().for_each(IntakeControl::stop);
-    let limit = Instant::now() + context.config.worker.drain_timeout + WORK_OVER;
+    let limit = Instant::now() + drain + WORK_OVER;
     context.turns.close();
     cease(&context, dispatching, relays, &tasks, &close).await;
+    counting.abort();
+    log_rest(busy(&context));
     let ended = ended.and_then(|()| loops.panicked());
     close_store(&context, ended.is_ok(), limit).await;
     phases.abort();
     ended.map(|()| stopped(cuts))
+}
+
+/// Returns what a worker has under way.
+fn busy(context: &WorkerContext) -> Busy {
+    context.under_way.now(context.fresh_events.max_capacity() - context.fresh_events.capacity())
 }
 
 /// The task that publishes events, and the tokens of its end.
@@ -223,6 +235,7 @@ fn context_of(
         fresh_events,
         metrics,
         stop,
+        under_way: UnderWay::default(),
         clock: store.clock(),
         restored,
         store,

@@ -10,7 +10,7 @@ use testmo_courier::app::connections::remove::{RemoveError, remove};
 use testmo_courier::app::connections::set::{ConnectionInput, Expiry, SetError, discard_change, prepare};
 use testmo_courier::app::connections::verify::verify;
 use testmo_courier::app::lanes::{LaneError, LaneOrder, order};
-use testmo_courier::app::messages::{Message, publish};
+use testmo_courier::app::messages::{Message, OtherUser, publish};
 use testmo_courier::app::replays::{self, ReplayAction, ReplayError, ReplayRequest};
 use testmo_courier::app::shelf::{CauseId, EntryName, NoteError, Selection, ShelfFilter, remove_note, write_note};
 use testmo_courier::app::{PublishError, discard};
@@ -245,6 +245,12 @@ enum Refusal {
 
 impl From<PublishError> for Refusal {
     fn from(_: PublishError) -> Self {
+        Self::Other
+    }
+}
+
+impl From<OtherUser> for Refusal {
+    fn from(_: OtherUser) -> Self {
         Self::Other
     }
 }

@@ -1,9 +1,12 @@
 //! Refuses messages that were not published for the tenant that they name.
 
+use testmo_courier::amqp::topology::{Object, Routing};
+use testmo_courier::amqp::{connect_once, declare};
 use testmo_courier::batch::Reason;
 
 use crate::support::batches::batch;
 use crate::support::broker::Broker;
+use crate::support::process::command;
 use crate::support::stage::{LeftOver, Stage};
 
 /// Waits until so many messages are dead because of their tenant, and checks that nothing names the tenant.
@@ -30,7 +33,18 @@ async fn a_message_is_taken_only_with_the_routing_key_of_its_tenant() {
     for (routing_key, id) in [("batch.birch", "b-2"), ("batch", "b-3")] {
         publish(&stage, routing_key, id).await;
     }
-    refused(&stage, 2).await;
+    // An exchange of the publisher's own, for which the broker does not limit the routing keys.
+    let amqp = &stage.config.amqp;
+    let own = [
+        Object::Exchange { name: "evil".to_owned(), routing: Routing::Topic, arguments: vec![] },
+        Object::Binding { exchange: "evil".to_owned(), queue: amqp.cases_queue.clone(), routing_key: "#".to_owned() },
+    ];
+    let link = connect_once(amqp, "evil").await.expect("a link");
+    declare(&link, &own).await.expect("an exchange of its own");
+    link.close().await;
+    let body = batch("acme", "b-4", 1).to_string().into_bytes();
+    stage.raw_publisher().publish("evil", b"batch.acme", 0, b"", &body).expect("a published message");
+    refused(&stage, 3).await;
     stage.end_leaving(&[LeftOver::ShelfRows]).await;
 }
 
@@ -54,5 +68,22 @@ async fn a_message_is_taken_only_from_the_user_of_its_tenant() {
     stage.delivered("guest/b-1").await;
     stage.publish(&batch("acme", "b-3", 1)).await;
     refused(&stage, 2).await;
+
+    let publish = |tenant: &str, variables: &[(&str, &str)]| {
+        let file = stage.path("batch.json");
+        std::fs::write(&file, batch(tenant, "b-4", 1).to_string()).expect("a file");
+        let output = command(&stage).envs(variables.iter().copied()).arg("publish").arg(file).output();
+        let output = output.expect("the program");
+        (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).expect("text"))
+    };
+    let (code, said) = publish("acme", &[]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("nothing was published") && said.contains("`acme` in COURIER_AMQP__URL"), "{said}");
+    let whole = stage.config.amqp.url.clone();
+    Broker::shared().ctl(&["add_user", "acme", "hunter-1"]);
+    Broker::shared().ctl(&["set_permissions", "-p", &stage.vhost, "acme", "^$", "^testmo\\.cases$", "^$"]);
+    let (code, said) = publish("acme", &[("COURIER_AMQP__URL", &whole.replace("guest:guest", "acme:hunter-1"))]);
+    assert_eq!(code, Some(0), "the remedy was followed: {said}");
+    stage.delivered("acme/b-4").await;
     stage.end_leaving(&[LeftOver::ShelfRows]).await;
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use testmo_courier::amqp::{ConnectError, connect_once};
+use testmo_courier::amqp::{ConnectError, connect_once, greeting};
 use testmo_courier::clock::Clock;
 use testmo_courier::config::{Config, Sources, load};
 use testmo_courier::store::{Store, StoreError, StoreHealth};
@@ -78,6 +78,8 @@ async fn rabbitmq_is_reached_with_an_own_authority_and_a_client_certificate_and_
     let whole = [ca.clone(), certificate.clone(), key.clone()];
     let amqp = config(&broker_settings(port, &whole)).expect("a configuration").amqp;
     connect_once(&amqp, "test").await.unwrap_or_else(|error| panic!("{error}")).close().await;
+    let greeted = greeting(&amqp).await.expect("what `doctor` reads before the login");
+    assert_eq!((greeted.product.as_deref(), greeted.certificate.is_some()), (Some("RabbitMQ"), true));
 
     let other = Certificates::new();
     let said = refused(port, &[(CA, other.path("ca.pem")), certificate.clone(), key.clone()]).await;

@@ -14,7 +14,7 @@ use source::{is_word, modules};
 const MAY_NAME: &[(&str, &[&str])] = &[
     ("account", &[]),
     ("batch", &["account"]),
-    ("certificates", &["guard"]),
+    ("certificates", &["clock", "guard"]),
     ("clock", &[]),
     ("config", &["private_file"]),
     ("contract", &["batch"]),
@@ -99,7 +99,7 @@ const WORKER_MAY_NAME: &[(&str, &[&str])] = &[
 ];
 
 /// Parts of `worker` that name no other part of `worker`.
-const LEAVES: &[&str] = &["backoff", "failpoint", "live", "meanwhile", "room", "stop", "turns"];
+const LEAVES: &[&str] = &["backoff", "failpoint", "live", "meanwhile", "room", "stop", "turns", "under_way"];
 
 /// Sets of files that may name each other in a circle, with the reason.
 const MAY_CIRCLE: &[(&[&str], &str)] = &[

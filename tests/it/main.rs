@@ -69,6 +69,7 @@ mod statuses;
 mod stopping;
 mod store_files;
 mod support;
+mod threats;
 mod twice;
 mod typed_fields;
 mod unbound;

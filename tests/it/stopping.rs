@@ -112,6 +112,9 @@ async fn a_worker_stops_while_testmo_does_not_answer() {
     let (code, output) = stopped(process, SHORT_DRAIN).await;
     assert_eq!(code, CUT, "{output}");
     assert!(output.contains("what was cut: requests to Testmo\n"), "{output}");
+    assert!(output.contains(r#""batches":1,"requests":1,"events":0,"seconds_left":1"#), "{output}");
+    assert!(output.contains("the drain time is over; this was still under way"), "{output}");
+    assert!(output.contains("what was left is given up"), "{output}");
     acme.clear_faults();
     stage.end_leaving(&[LeftOver::Messages]).await;
 }

@@ -14,13 +14,13 @@ use async_rs::util::RuntimeParts;
 use async_rs::{Runtime, Tokio};
 use futures_io::{AsyncRead, AsyncWrite};
 use futures_util::Stream;
-use lapin::tcp::{AMQPUriTcpExt, OwnedTLSConfig};
+use lapin::tcp::OwnedTLSConfig;
 use lapin::uri::AMQPUri;
 use lapin::{AsyncTcpStream, Connection, ConnectionProperties};
 
 use super::frames::Guard;
 use super::marker::Marker;
-use crate::certificates::{self, Peer};
+use crate::amqp::dial::{Socket, dial};
 
 /// The most bytes that are read at once, which bounds the bytes that wait behind an unreadable header.
 const MOST_AT_ONCE: usize = 65_536;
@@ -38,16 +38,10 @@ pub(in crate::amqp) async fn connect(
     marker: &Marker,
 ) -> lapin::Result<Connection> {
     let tokio = Tokio::current();
-    let runtime = Runtime::new(RuntimeParts::new(tokio.clone(), GuardedReactor(tokio.clone())));
-    let plain = Runtime::new(tokio);
+    let runtime = Runtime::new(RuntimeParts::new(tokio.clone(), GuardedReactor(tokio)));
     let marker = marker.clone();
     let open = async move |uri: AMQPUri, _: Runtime<RuntimeParts<Tokio, GuardedReactor>>| {
-        let socket = uri.connect_with_config_async(tls.as_ref(), &plain).await?;
-        if let AsyncTcpStream::Rustls(stream) = &socket
-            && let Some(own) = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first())
-        {
-            certificates::note(Peer::Broker, &uri.authority.host, own);
-        }
+        let socket = dial(&uri, &tls).await?;
         let guard = Guard::new(marker.clone(), uri.query.frame_max.unwrap_or_default());
         Ok(AsyncTcpStream::Plain(GuardedStream { socket, guard }))
     };
@@ -55,7 +49,7 @@ pub(in crate::amqp) async fn connect(
 }
 
 /// A socket whose incoming bytes pass the guard.
-pub(super) struct GuardedStream<S = AsyncTcpStream<<Tokio as Reactor>::TcpStream>> {
+pub(super) struct GuardedStream<S = Socket> {
     socket: S,
     guard: Guard,
 }

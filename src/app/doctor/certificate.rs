@@ -8,7 +8,7 @@ const DAY_MS: i64 = 86_400_000;
 /// A certificate that is valid for less is renewed now.
 const URGENT_MS: i64 = 3 * DAY_MS;
 /// A certificate that is valid for less is to be renewed soon.
-const SOON_MS: i64 = 14 * DAY_MS;
+const SOON_MS: i64 = certificates::SOON_DAYS * DAY_MS;
 
 /// Returns the time at which a certificate in DER expires, in milliseconds since 1970.
 pub(super) fn expires_at(der: &[u8]) -> Option<i64> {

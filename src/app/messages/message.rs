@@ -43,7 +43,7 @@ impl Message {
     }
 
     /// Returns the message as a generator would publish it; `now` is in milliseconds since 1970.
-    pub(super) fn outgoing(&self, exchange: &str, routing_key: &str, now: i64) -> Outgoing {
+    pub(super) fn outgoing(&self, exchange: &str, routing_key: &str, user: Option<String>, now: i64) -> Outgoing {
         let batch = self.key.as_ref().map(|key| key.batch.as_str().to_owned());
         Outgoing {
             exchange: exchange.to_owned(),
@@ -52,6 +52,7 @@ impl Message {
             content_type: Some("application/json".to_owned()),
             message_id: Some(batch.unwrap_or_else(|| self.hash.clone())),
             app_id: Some("testmo-courier".to_owned()),
+            user_id: user,
             timestamp_secs: u64::try_from(now / 1_000).ok(),
             ..Outgoing::default()
         }
@@ -96,15 +97,16 @@ mod tests {
         let message = message("acme");
         assert_eq!(message.faults, []);
         assert_eq!(message.to_string(), "acme/b-1  1 case");
-        let outgoing = message.outgoing("testmo.cases", "batch", 1_999);
+        let outgoing = message.outgoing("testmo.cases", "batch", Some("acme".to_owned()), 1_999);
         assert_eq!((outgoing.message_id.as_deref(), outgoing.timestamp_secs), (Some("b-1"), Some(1)));
+        assert_eq!(outgoing.user_id.as_deref(), Some("acme"));
     }
 
     #[test]
     fn a_message_that_is_not_a_batch_is_published_under_its_hash() {
         let message = Message::of(b"{".to_vec());
         assert_eq!(message.faults.len(), 1);
-        assert_eq!(message.outgoing("e", "k", 0).message_id, Some(raw_hash(b"{")));
+        assert_eq!(message.outgoing("e", "k", None, 0).message_id, Some(raw_hash(b"{")));
     }
 
     #[test]

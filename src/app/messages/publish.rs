@@ -6,6 +6,7 @@ use tokio_util::task::TaskTracker;
 
 use super::super::actor::{ActionError, Actor, Role, require};
 use super::message::Message;
+use super::other_user::{OtherUser, user_for};
 use crate::amqp::{self, ConnectError, PublishError, Publisher};
 use crate::clock::Clock;
 use crate::config::{Amqp, TenantBinding};
@@ -31,8 +32,9 @@ pub async fn check_broker(config: &Amqp) -> Result<(), ConnectError> {
 /// published misleads less than a message that nobody is known to have published. Without a store there is no entry.
 ///
 /// # Errors
-/// When the person may not, one cannot be published, or `published` fails; those after it are not published.
-pub async fn publish<'a, E: From<PublishError> + From<ActionError>>(
+/// When the person may not, or a batch has to come from another user of the broker: then nothing is published. When one cannot
+/// be published, or `published` fails: those after it are not published.
+pub async fn publish<'a, E: From<PublishError> + From<ActionError> + From<OtherUser>>(
     store: Option<&Store>,
     actor: &Actor,
     config: &Amqp,
@@ -40,6 +42,8 @@ pub async fn publish<'a, E: From<PublishError> + From<ActionError>>(
     published: impl FnMut(&Message) -> Result<(), E>,
 ) -> Result<(), E> {
     require(actor, Role::Operator).map_err(ActionError::from)?;
+    let with_user = |message| Ok((message, user_for(config, message)?));
+    let messages: Vec<(&Message, Option<String>)> = messages.into_iter().map(with_user).collect::<Result<_, E>>()?;
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
     let publisher = Publisher::start(config, &tasks, stop.clone());
     tasks.close();
@@ -53,16 +57,17 @@ async fn publish_each<'a, E: From<PublishError> + From<ActionError>>(
     publisher: &Publisher,
     (store, actor): (Option<&Store>, &Actor),
     config: &Amqp,
-    messages: impl IntoIterator<Item = &'a Message>,
+    messages: Vec<(&'a Message, Option<String>)>,
     mut published: impl FnMut(&Message) -> Result<(), E>,
 ) -> Result<(), E> {
-    for message in messages {
+    for (message, user) in messages {
         let now = Clock::system().now();
         if let Some(store) = store {
             let audit = vec![entry(actor, message)];
             store.commit(Commit { audit, ..Commit::default() }.into()).await.map_err(ActionError::from)?;
         }
-        publisher.publish(message.outgoing(&config.cases_exchange, &routing_key(config, message), now)).await?;
+        let outgoing = message.outgoing(&config.cases_exchange, &routing_key(config, message), user, now);
+        publisher.publish(outgoing).await?;
         published(message)?;
     }
     Ok(())

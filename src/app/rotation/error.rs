@@ -44,8 +44,8 @@ pub enum RotationError {
     /// Some API keys may be encrypted with the former key.
     #[error("the rotation of the master key was interrupted before every API key was encrypted again")]
     NotDone,
-    /// The file still holds the former key.
-    #[error("{file} still holds the former master key")]
+    /// The file holds the former key, or another one.
+    #[error("{file} does not hold the new master key {to}")]
     FormerFile {
         /// The file.
         file: PathBuf,

@@ -82,9 +82,19 @@ impl KeyFiles {
             true => Ok(()),
             false => self.write(present, &former),
         };
-        match replaced.and_then(|()| replace(&self.next, &self.present)) {
+        let renewed = replaced.and_then(|()| self.renew(next));
+        match renewed.and_then(|()| replace(&self.next, &self.present)) {
             Ok(()) => FileAfter::Replaced { former },
             Err(error) => FileAfter::Left { new: self.next.clone(), error: Some(error) },
+        }
+    }
+
+    /// Writes the new key into its file if that holds another one: of two commands that begin at once, each may have made one, and
+    /// only one key was stored.
+    fn renew(&self, next: &MasterKey) -> io::Result<()> {
+        match MasterKey::load(&self.next) {
+            Ok(there) if there.id() == next.id() => Ok(()),
+            Ok(_) | Err(_) => self.write(next, &self.next),
         }
     }
 
@@ -119,4 +129,26 @@ fn with_ending(file: &Path, ending: &str) -> PathBuf {
     name.push(".");
     name.push(ending);
     name.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_key_that_was_stored_is_put_into_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("key");
+        let (present, next, others) = (MasterKey::create(&file).unwrap(), MasterKey::generate(), MasterKey::generate());
+        let files = KeyFiles::of(&file, None);
+        files.keep(&next).unwrap();
+        fs::remove_file(files.next_file()).unwrap();
+        others.write(files.next_file()).unwrap();
+        let FileAfter::Replaced { former } = files.put_in_place(&present, (present.id(), &next)) else {
+            panic!("it is replaced");
+        };
+        assert_eq!(MasterKey::load(&file).unwrap().id(), next.id());
+        assert_eq!(MasterKey::load(&former).unwrap().id(), present.id());
+        assert!(!files.next_file().exists());
+    }
 }

@@ -1,5 +1,6 @@
 //! Turns errors of the configuration, the store, the broker and the worker into failures.
 
+use testmo_courier::app::messages::OtherUser;
 use testmo_courier::app::{
     CallError, ConnectError, KeyError, NoClient, OpenError, PublishError, PublishFault, StoreError, TailError,
 };
@@ -115,6 +116,13 @@ impl From<PublishError> for Failure {
             PublishFault::Topology => Self::finding(error, "run `testmo-courier topology declare`, then publish again"),
             PublishFault::Message => Self::finding(error, "publish the cases in several smaller batches"),
         }
+    }
+}
+
+impl From<OtherUser> for Failure {
+    fn from(error: OtherUser) -> Self {
+        let remedy = error.remedy();
+        Self::finding(error, remedy)
     }
 }
 

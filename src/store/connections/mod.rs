@@ -14,7 +14,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sqlx::any::AnyRow;
 
-use self::rows::{kept, key_of, write};
+use self::rows::{kept, write};
 use self::verification::{keep_refusal, note, report_restored};
 use super::audit::{self, AuditEntry};
 use super::rotation::{WrappedKey, is_current};
@@ -27,7 +27,7 @@ pub use self::model::{
     ConnectionCount, ConnectionRow, Difference, Part, Refusal, SealedKey, Successor, Verification, WriteOutcome,
 };
 pub use self::probe::{Assumption, Finding, Found, LeftCase, Probe};
-pub(super) use self::rows::connection;
+pub(super) use self::rows::{connection, key_of, sealed_key};
 pub use self::seen::{Interruption, Seen, SeenNames};
 pub(super) use self::verification::proven;
 

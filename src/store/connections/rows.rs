@@ -130,7 +130,18 @@ pub(in crate::store) fn connection(row: &AnyRow) -> Result<ConnectionRow, StoreE
     columns(row).map_err(|error| error.in_row("connections", || key_of(row)))
 }
 
-pub(super) fn key_of(row: &AnyRow) -> String {
+/// Reads an encrypted key that is encrypted with the master key `key_id`.
+pub(in crate::store) fn sealed_key(row: &AnyRow, key_id: String) -> Result<SealedKey, StoreError> {
+    Ok(SealedKey {
+        nonce: row.blob("key_nonce")?,
+        ciphertext: row.blob("key_ciphertext")?,
+        bound_to: row.text("key_bound_to")?,
+        key_id,
+    })
+}
+
+/// Returns the tenant of a row for an error that names the row.
+pub(in crate::store) fn key_of(row: &AnyRow) -> String {
     row.text("tenant_id").unwrap_or_else(|_| "?".into())
 }
 
@@ -140,13 +151,8 @@ fn columns(row: &AnyRow) -> Result<ConnectionRow, StoreError> {
     Ok(ConnectionRow {
         tenant: row.parsed("tenant_id")?,
         origin: row.text("origin")?,
-        key: SealedKey {
-            nonce: row.blob("key_nonce")?,
-            ciphertext: row.blob("key_ciphertext")?,
-            bound_to: row.text("key_bound_to")?,
-            // The tables of an earlier version, which are only examined, have none.
-            key_id: row.text("key_id").unwrap_or_default(),
-        },
+        // The tables of an earlier version, which are only examined, have no id of the key.
+        key: sealed_key(row, row.text("key_id").unwrap_or_default())?,
         expires_on: row.maybe_text("expires_on")?,
         project: row.whole("project_id")?,
         folder: row.whole("folder_id")?,

@@ -7,7 +7,7 @@ use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
 use super::super::StoreError;
-use super::super::connections::SealedKey;
+use super::super::connections::{key_of, sealed_key};
 use super::super::sql::{self, Bound, Columns};
 use super::MASTER_KEY_FACT;
 use super::model::{Resealed, Rotation, SealedRow, WrappedKey};
@@ -18,12 +18,7 @@ pub(super) async fn rotation(conn: &mut AnyConnection, lock: &str) -> Result<Opt
     let rows = sql::fetch(conn, format!("SELECT * FROM master_key_rotation {lock}"), vec![]).await?;
     let read = |row: &AnyRow| {
         let (from, to) = (row.text("from_key")?, row.text("to_key")?);
-        let key = SealedKey {
-            nonce: row.blob("key_nonce")?,
-            ciphertext: row.blob("key_ciphertext")?,
-            bound_to: row.text("key_bound_to")?,
-            key_id: from.clone(),
-        };
+        let key = sealed_key(row, from.clone())?;
         Ok(Rotation {
             wrapped: WrappedKey { from, to, key },
             holder: row.text("holder")?,
@@ -78,16 +73,15 @@ pub(super) async fn present_key(conn: &mut AnyConnection, lock: &str) -> Result<
 }
 
 pub(super) fn sealed_row(row: &AnyRow) -> Result<SealedRow, StoreError> {
+    sealed_columns(row).map_err(|error| error.in_row("connections", || key_of(row)))
+}
+
+fn sealed_columns(row: &AnyRow) -> Result<SealedRow, StoreError> {
     let successor = row.maybe_text("successor")?;
     Ok(SealedRow {
         tenant: row.parsed("tenant_id")?,
         epoch: row.whole("epoch")?,
-        key: SealedKey {
-            nonce: row.blob("key_nonce")?,
-            ciphertext: row.blob("key_ciphertext")?,
-            bound_to: row.text("key_bound_to")?,
-            key_id: row.text("key_id")?,
-        },
+        key: sealed_key(row, row.text("key_id")?)?,
         // What cannot be read cannot be put in force either.
         successor: successor.and_then(|text| serde_json::from_str(&text).ok()),
     })

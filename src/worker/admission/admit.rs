@@ -78,7 +78,7 @@ pub(in crate::worker) async fn admit(
         Ok(decoded) => decoded,
         Err(undecodable) => return Ok(rejected(rejection_of(undecodable))),
     };
-    if let Some(fault) = unproven(context.config.amqp.tenant_binding, &message.headers, &decoded.key.tenant) {
+    if let Some(fault) = unproven(&context.config.amqp, &message.headers, &decoded.key.tenant) {
         let (reason, detail) = (Reason::InvalidMessage, fault.to_string());
         return Ok(rejected(Rejection { reason, subject: None, faults: vec![fault], detail }));
     }

@@ -39,8 +39,7 @@ pub(in crate::worker) async fn reject(
     let detail = excerpt(&detail, LONGEST_DETAIL);
     let hash = message.hash().await;
     // No event reports on a tenant's batch because of a message that was not published for this tenant.
-    let binding = context.config.amqp.tenant_binding;
-    let subject = subject.filter(|(tenant, _)| unproven(binding, &message.headers, tenant).is_none());
+    let subject = subject.filter(|(tenant, _)| unproven(&context.config.amqp, &message.headers, tenant).is_none());
     let (tenant, key) = subject.map_or((None, None), |(tenant, key)| (Some(tenant), key));
     let batch = key.as_ref().map(|key| &key.batch);
     let event = event::of_message(&MessageInput {

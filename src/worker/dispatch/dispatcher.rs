@@ -101,9 +101,16 @@ impl Dispatcher {
                 Some(command) = commands.recv() => self.handle(command),
                 () = sleep_until(wake_at) => {}
             }
-            self.context.metrics.batches_in_flight.set(i64::try_from(self.in_flight.len()).unwrap_or(i64::MAX));
+            self.count();
         }
         self.drain(commands).await;
+    }
+
+    /// Counts what is in hand and under way.
+    fn count(&self) {
+        let batches = self.in_flight.len();
+        self.context.metrics.batches_in_flight.set(i64::try_from(batches).unwrap_or(i64::MAX));
+        self.context.under_way.set_work(batches, self.work.len());
     }
 
     fn handle(&mut self, command: DispatcherCommand) {
@@ -366,8 +373,8 @@ impl Dispatcher {
 
     async fn drain(mut self, mut commands: mpsc::Receiver<DispatcherCommand>) {
         let stop = self.context.stop.clone();
-        tracing::info!(requests = self.work.len(), batches = self.in_flight.len(), "the worker is stopping");
         while !self.work.is_empty() {
+            self.count();
             tokio::select! {
                 biased;
                 Some(ended) = self.work.join_next_with_id() => self.ended(ended),
@@ -386,6 +393,7 @@ impl Dispatcher {
         while let Ok(command) = self.commands.try_recv() {
             self.handle(command);
         }
+        self.count();
         let targets = self.in_flight.clear();
         tokio::select! {
             biased;

@@ -17,7 +17,7 @@ use crate::worker::unit::{panicked, unit};
 /// Returns a delivered message, decompressed; if a defect makes its headers unreadable, it goes on without them.
 pub(super) async fn message_of(context: &WorkerContext, task: Task, mut message: Message) -> InboundMessage {
     let (body, published_at) = (Arc::new(std::mem::take(&mut message.body)), message.timestamp_ms);
-    let proof = proof_of(context.config.amqp.tenant_binding, &message);
+    let proof = proof_of(&context.config.amqp, &message);
     let mut headers = guarded_now(|| kept_headers(message)).unwrap_or_else(|panic| {
         panicked(context, task, &format!("headers of message {}", raw_hash(&body)), panic);
         BTreeMap::new()

@@ -31,13 +31,17 @@ impl Publishing {
     /// Publishes events and has their ends stored; returns whether the broker took them all.
     pub(super) async fn publish(&self, events: Vec<OutboxEvent>, storing: &mut Ends) -> bool {
         self.unbound.expire();
+        let mut under_way = self.context.under_way.events(events.len());
         let in_order = by_subject(events).into_values().map(|events| self.publish_in_order(events));
         let mut publishing: FuturesUnordered<_> = in_order.collect();
         let (mut ends, mut all_taken) = (Vec::new(), true);
         loop {
             // Without the end of an event that the broker does not confirm, the ends of the others are stored.
             match self.left.run_until_cancelled(publishing.next()).await {
-                Some(Some(of_subject)) => ends.extend(of_subject),
+                Some(Some(of_subject)) => {
+                    under_way.ended(of_subject.len());
+                    ends.extend(of_subject);
+                }
                 Some(None) => break,
                 None => {
                     all_taken = false;
