@@ -6,7 +6,8 @@ PLANS ?= 10000
 QUIET ?= 10000
 GENERATIONS ?= 10000
 JOBS ?= 1
-.PHONY: help demo demo-stop monitoring kubernetes-test systemd-test api-test browser-test chaos simulate bench test fmt lint docs unit fuzz mutants deny clean
+TIMES ?= 2
+.PHONY: help demo demo-stop monitoring kubernetes-test systemd-test api-test browser-test chaos upgrade-test simulate bench test fmt lint docs unit fuzz mutants deny clean
 
 help: ## what can be made
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 24
@@ -39,6 +40,9 @@ chaos: ## break everything around workers by SEEDS (4) plans from seed FROM (1),
 	target/debug/testmo-chaos --from $(FROM) --seeds $(SEEDS) $(if $(REPLICAS),--replicas $(REPLICAS)) $(if $(LATE),--late) \
 		--program target/debug/testmo-courier --results target/chaos-results.txt \
 		--revision "$$(git describe --always --dirty 2>/dev/null || echo unknown)"
+
+upgrade-test: ## TIMES (2) rolling upgrades from the version before and back, under load and faults, from seed FROM (1)
+	@FROM=$(FROM) TIMES=$(TIMES) tests/upgrade/run.sh
 
 simulate: ## the worker's logic in paused time: PLANS (10000) with every fault, QUIET (10000) replays and GENERATIONS (10000), from seed FROM (1), JOBS (1) at once
 	cargo build --profile simulation --package testmo-simulation --locked

@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use super::instances::Instance;
-use super::migrations::{self, TablesState};
+use super::migrations::TablesState;
 use super::open;
+use super::preparing;
 use super::prune::unpruned_batches;
 use super::sql::{self, Bound, Columns, Dialect};
 use super::{Store, StoreError};
@@ -45,10 +46,7 @@ impl Store {
     /// When the store does not answer.
     pub async fn tables_state(&self) -> Result<TablesState, StoreError> {
         let mut conn = self.reading().await?;
-        let sql = "SELECT version FROM _sqlx_migrations ORDER BY version";
-        let rows = sql::fetch(&mut conn, sql, vec![]).await?;
-        let had = rows.iter().map(|row| row.int("version")).collect::<Result<Vec<_>, _>>()?;
-        Ok(migrations::compared(Dialect::of(&conn), &had))
+        preparing::tables_state(&mut conn).await
     }
 
     /// Returns the version of the database.

@@ -3,6 +3,12 @@
 //! A store records the version and the checksum of each migration that it has had: a script that any store may have had is
 //! never changed, not even in its comments, and keeps its version. Early steps have different versions on the two
 //! databases, as one of them was for SQLite only; from version 12 on, a step has one version for both.
+//!
+//! Steps up to [`LAST_REQUIRED`] are recorded where a program refuses a step that it does not know. Later ones are expansions:
+//! they only add, so a program that does not know them goes on, and they are recorded apart.
+
+#[cfg(test)]
+mod expansion;
 
 use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
@@ -16,7 +22,27 @@ pub struct TablesState {
     pub waiting: Vec<(i64, &'static str)>,
     /// The migrations that the store has had and this version does not know.
     pub unknown: Vec<i64>,
+    /// Whether the store refuses this version, because of a migration that it does not know.
+    pub is_refused: bool,
 }
+
+/// The migrations that a store has had.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Had {
+    /// Those without which no version works on it.
+    pub(super) required: Vec<i64>,
+    /// Those without which an earlier version works on it.
+    pub(super) expansions: Vec<i64>,
+    /// The newest one that a version has to know; 0 if it need not know any expansion.
+    pub(super) oldest_step: i64,
+}
+
+/// The last step that a program has to know to work on a store that has had it.
+pub(super) const LAST_REQUIRED: i64 = 40;
+/// Where the steps up to it are recorded.
+pub(super) const REQUIRED: &str = "_sqlx_migrations";
+/// Where later steps are recorded.
+pub(super) const EXPANSIONS: &str = "_sqlx_expansions";
 
 /// One migration: its version, what it does, and its script.
 type Step = (i64, &'static str, &'static str);
@@ -113,23 +139,37 @@ fn steps(dialect: Dialect) -> &'static [Step] {
     }
 }
 
-/// Returns the migrations of a database.
-pub(super) fn migrator(dialect: Dialect) -> Migrator {
+/// Returns the newest step of this version.
+pub(super) fn newest_step(dialect: Dialect) -> i64 {
+    steps(dialect).last().map_or(0, |(version, ..)| *version)
+}
+
+/// Returns the migrations of a database: the required ones and the expansions.
+pub(super) fn migrators(dialect: Dialect) -> [Migrator; 2] {
     let migration = |(version, name, script): &Step| {
         Migration::new(*version, (*name).into(), MigrationType::Simple, script.into_sql_str(), false)
     };
-    Migrator { migrations: steps(dialect).iter().map(migration).collect(), ..Migrator::DEFAULT }
+    [(false, REQUIRED), (true, EXPANSIONS)].map(|(are_expansions, table)| {
+        let steps = steps(dialect).iter().filter(|(version, ..)| (*version > LAST_REQUIRED) == are_expansions);
+        Migrator {
+            migrations: steps.map(migration).collect(),
+            ignore_missing: are_expansions,
+            table_name: table.into(),
+            ..Migrator::DEFAULT
+        }
+    })
 }
 
 /// Compares the migrations that a store has had with those of this version.
-pub(super) fn compared(dialect: Dialect, had: &[i64]) -> TablesState {
+pub(super) fn compared(dialect: Dialect, had: &Had) -> TablesState {
     let known = steps(dialect);
-    let waiting =
-        known.iter().filter(|(version, ..)| !had.contains(version)).map(|(version, name, _)| (*version, *name));
-    let is_known = |version: &i64| known.iter().any(|(of, ..)| of == version);
+    let has_had = |version: &i64| had.required.contains(version) || had.expansions.contains(version);
+    let waiting = known.iter().filter(|(version, ..)| !has_had(version)).map(|(version, name, _)| (*version, *name));
+    let is_unknown = |version: &i64| !known.iter().any(|(of, ..)| of == version);
     TablesState {
         waiting: waiting.collect(),
-        unknown: had.iter().copied().filter(|version| !is_known(version)).collect(),
+        unknown: had.required.iter().chain(&had.expansions).copied().filter(is_unknown).collect(),
+        is_refused: had.required.iter().any(is_unknown) || had.oldest_step > newest_step(dialect),
     }
 }
 
@@ -137,44 +177,76 @@ pub(super) fn compared(dialect: Dialect, had: &[i64]) -> TablesState {
 mod tests {
     use super::*;
 
+    fn had(required: &[i64], expansions: &[i64], oldest_step: i64) -> Had {
+        Had { required: required.to_vec(), expansions: expansions.to_vec(), oldest_step }
+    }
+
     #[test]
     fn what_a_store_has_had_and_this_version_knows_is_neither_waiting_nor_unknown() {
         for dialect in [Dialect::Sqlite, Dialect::Postgres] {
             let all: Vec<i64> = steps(dialect).iter().map(|(version, ..)| *version).collect();
-            let Some((newest, earlier)) = all.split_last() else { panic!("{dialect:?}") };
+            let (required, expansions): (Vec<i64>, Vec<i64>) =
+                all.iter().partition(|version| **version <= LAST_REQUIRED);
+            let Some((newest, earlier)) = expansions.split_last() else { panic!("{dialect:?}") };
             let name = steps(dialect).iter().find(|(version, ..)| version == newest).map(|(_, name, _)| *name);
-            assert_eq!(compared(dialect, &all), TablesState::default());
-            assert_eq!(compared(dialect, earlier).waiting, [(*newest, name.unwrap())]);
-            assert_eq!(compared(dialect, &[all.as_slice(), &[9_999]].concat()).unknown, [9_999]);
+            assert_eq!(compared(dialect, &had(&required, &expansions, 0)), TablesState::default());
+            assert_eq!(compared(dialect, &had(&all, &[], 0)), TablesState::default(), "recorded by an earlier build");
+            assert_eq!(compared(dialect, &had(&required, earlier, 0)).waiting, [(*newest, name.unwrap())]);
+        }
+    }
+
+    #[test]
+    fn a_step_that_only_adds_is_no_reason_to_refuse_a_version_that_does_not_know_it() {
+        for dialect in [Dialect::Sqlite, Dialect::Postgres] {
+            let newest = newest_step(dialect);
+            let all: Vec<i64> = steps(dialect).iter().map(|(version, ..)| *version).collect();
+            let table = [
+                (had(&all, &[9_999], 0), false),
+                (had(&all, &[9_999], newest), false),
+                (had(&all, &[9_999], newest + 1), true),
+                (had(&[all.as_slice(), &[9_999]].concat(), &[], 0), true),
+            ];
+            for (had, is_refused) in table {
+                let state = compared(dialect, &had);
+                assert_eq!((state.unknown.as_slice(), state.is_refused), ([9_999].as_slice(), is_refused), "{had:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn each_step_is_recorded_in_one_place() {
+        for dialect in [Dialect::Sqlite, Dialect::Postgres] {
+            let [required, expansions] = migrators(dialect);
+            assert_eq!(required.iter().len() + expansions.iter().len(), steps(dialect).len());
+            assert!(required.iter().all(|step| step.version <= LAST_REQUIRED) && !required.ignore_missing);
+            assert!(expansions.iter().all(|step| step.version > LAST_REQUIRED) && expansions.ignore_missing);
         }
     }
 
     /// The first version from which on a step has the same version on both databases.
     const FIRST_COMMON: i64 = 12;
 
-    /// What would take away something that the build before still reads or writes: builds of both versions work on one
-    /// store while replicas are upgraded.
-    const DESTRUCTIVE: [&str; 6] =
-        ["DROP TABLE", "DROP COLUMN", "RENAME TO", "RENAME COLUMN", "DELETE FROM", "SET NOT NULL"];
-
-    /// Returns the destructive statements of a script.
-    fn destructive(script: &str) -> Vec<&'static str> {
-        let statements: String = script.lines().filter(|line| !line.trim_start().starts_with("--")).collect();
-        let statements = statements.split_whitespace().collect::<Vec<_>>().join(" ").to_uppercase();
-        DESTRUCTIVE.into_iter().filter(|words| statements.contains(words)).collect()
-    }
+    /// Steps that take away what an earlier version needs, each with the newest step that a version has to know to do
+    /// without it. The script of such a step keeps the number of that step as `oldest_step` in `facts`.
+    const CONTRACTIONS: [(i64, i64); 0] = [];
 
     #[test]
-    fn a_step_after_the_first_release_takes_nothing_away() {
-        assert_eq!(destructive("-- DROP TABLE x\nALTER TABLE x\n  DROP   column y;"), ["DROP COLUMN"]);
-        assert_eq!(destructive("ALTER TABLE x ADD COLUMN y TEXT;"), [""; 0]);
+    fn a_step_only_adds_unless_it_says_which_versions_can_do_without_what_it_takes_away() {
         for dialect in [Dialect::Sqlite, Dialect::Postgres] {
-            for (version, name, script) in steps(dialect).iter().filter(|(version, ..)| *version >= FIRST_COMMON) {
-                assert_eq!(
-                    destructive(script),
-                    [""; 0],
-                    "{dialect:?} {version} {name}: add first, remove a release later"
-                );
+            for (version, name, script) in steps(dialect).iter().filter(|(version, ..)| *version > LAST_REQUIRED) {
+                let contraction = CONTRACTIONS.iter().find(|(step, _)| step == version);
+                match contraction {
+                    None => assert_eq!(
+                        expansion::others(script),
+                        [""; 0],
+                        "{dialect:?} {version} {name}: add first, take away a minor version later (docs/upgrading.md)"
+                    ),
+                    Some((_, since)) => {
+                        assert!(since < version, "{dialect:?} {version} {name}");
+                        let kept = format!("('oldest_step', '{since}')");
+                        assert!(script.contains(&kept), "{dialect:?} {version} {name}: keep {kept} in facts");
+                    }
+                }
             }
         }
     }

@@ -28,6 +28,7 @@ mod lock_wait;
 mod migrations;
 mod open;
 pub mod outbox;
+mod preparing;
 mod prune;
 pub mod removal;
 pub mod replays;

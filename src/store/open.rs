@@ -12,7 +12,7 @@ use super::StoreError;
 use super::file::{self, HeldFile, Locked};
 use super::location::StoreLocation;
 use super::lock_wait::{LOCK_WAIT, wait_for_lock};
-use super::migrations::migrator;
+use super::preparing::{is_store, prepare, prepare_shared, tables_state};
 use super::restores::counter;
 use super::sql::{self, Columns, Dialect};
 use crate::clock::Clock;
@@ -91,9 +91,9 @@ async fn open_file_to_read(file: &Path, clock: Clock) -> Result<Opened, StoreErr
     }
     let options = file_options(file, reading_mode(file))?;
     let mut first = AnyConnection::connect_with(&options).await?;
-    let newest = newest_step(&mut first).await?;
+    let is_store = is_store(&mut first).await?;
     first.close().await?;
-    if newest.is_none() {
+    if !is_store {
         return Err(StoreError::Missing(file.display().to_string()));
     }
     let pool = AnyPoolOptions::new()
@@ -114,7 +114,7 @@ fn reading_mode(file: &Path) -> &'static str {
 
 async fn open_server_to_read(config: &config::Store, place: String) -> Result<Opened, StoreError> {
     let (options, mut conn) = connect_to_server(config).await?;
-    if !has_tables(&mut conn).await? {
+    if !is_store(&mut conn).await? {
         return Err(StoreError::Missing(place));
     }
     let clock = Clock::led_from(0);
@@ -215,30 +215,18 @@ fn file_options(file: &Path, mode: &str) -> Result<AnyConnectOptions, StoreError
 /// Brings the tables of a file to this version, and returns whether there were none. Of several processes that begin at
 /// once, one does it and the others wait. A file without tables is a store only for a command that creates one.
 async fn migrate_file(conn: &mut AnyConnection, file: &Path, purpose: Use) -> Result<bool, StoreError> {
-    let migrator = migrator(Dialect::Sqlite);
-    let newest = migrator.iter().map(|step| step.version).max();
-    if newest_step(conn).await? == newest {
-        migrator.run_direct(None, conn, false).await?;
+    if tables_state(conn).await?.waiting.is_empty() {
+        prepare(conn).await?;
         return Ok(false);
     }
     let mut transaction = conn.begin_with("BEGIN IMMEDIATE").await?;
-    let made = newest_step(&mut transaction).await?.is_none();
+    let made = !is_store(&mut transaction).await?;
     if made && purpose != Use::Create {
         return Err(StoreError::Missing(file.display().to_string()));
     }
-    migrator.run_direct(None, &mut *transaction, false).await?;
+    prepare(&mut transaction).await?;
     transaction.commit().await?;
     Ok(made)
-}
-
-/// Returns the version of the newest step that a file has had; nothing for a file without tables.
-async fn newest_step(conn: &mut AnyConnection) -> Result<Option<i64>, StoreError> {
-    let tables = "SELECT name FROM sqlite_schema WHERE name = '_sqlx_migrations'";
-    if sql::fetch(conn, tables, vec![]).await?.is_empty() {
-        return Ok(None);
-    }
-    let rows = sql::fetch(conn, "SELECT MAX(version) AS newest FROM _sqlx_migrations", vec![]).await?;
-    rows.first().map_or(Ok(None), |row| row.maybe_int("newest"))
 }
 
 /// Opens a connection to a server, and returns it with how further ones are opened.
@@ -255,11 +243,11 @@ async fn open_server(config: &config::Store, place: String, create: bool) -> Res
     let (options, mut conn) = connect_to_server(config).await?;
     // Until the connection is closed, so that replicas that start at once do it one after the other.
     sqlx::query(AssertSqlSafe(format!("SELECT pg_advisory_lock({PREPARING})"))).execute(&mut conn).await?;
-    let made = !has_tables(&mut conn).await?;
+    let made = !is_store(&mut conn).await?;
     if made && !create {
         return Err(StoreError::Missing(place));
     }
-    migrator(Dialect::Postgres).run_direct(None, &mut conn, false).await?;
+    prepare_shared(&mut conn).await?;
     let clock = Clock::led_from(0);
     sql::time(&mut conn, &clock).await?;
     conn.close().await?;
@@ -301,12 +289,6 @@ async fn require_utf8(conn: &mut AnyConnection) -> Result<(), StoreError> {
     let Some(row) = rows.first() else { return Ok(()) };
     let (encoding, database) = (row.text("encoding")?, row.text("name")?);
     if encoding == "UTF8" { Ok(()) } else { Err(StoreError::Encoding { database, encoding }) }
-}
-
-async fn has_tables(conn: &mut AnyConnection) -> Result<bool, StoreError> {
-    let sql = "SELECT COUNT(to_regclass('_sqlx_migrations')) AS n";
-    let rows = sql::fetch(conn, sql, vec![]).await?;
-    Ok(rows.first().map_or(Ok(0), |row| row.int("n"))? > 0)
 }
 
 /// WAL with full sync survives a power cut.

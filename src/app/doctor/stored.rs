@@ -50,10 +50,15 @@ fn of_error(config: &Config, error: &StoreError) -> Finding {
 }
 
 fn of_tables(tables: &TablesState) -> Vec<Finding> {
-    let unknown = (!tables.unknown.is_empty()).then(|| {
+    let unknown = (!tables.unknown.is_empty() || tables.is_refused).then(|| {
         let sentence = "The store's tables are those of a newer version.";
-        Finding::error(Check::Store, sentence, "Run the version that created them, or a newer one.")
-            .with("testmo-courier --version")
+        if tables.is_refused {
+            return Finding::error(Check::Store, sentence, "Run the version that created them, or a newer one.")
+                .with("testmo-courier --version");
+        }
+        let remedy =
+            "Workers of this version may use it, too, while workers are upgraded or go back one after the other.";
+        Finding::note(Check::Store, sentence, remedy)
     });
     let waiting = (!tables.waiting.is_empty()).then(|| {
         let names: Vec<&str> = tables.waiting.iter().map(|(_, name)| *name).collect();
@@ -153,15 +158,16 @@ mod tests {
     use crate::config::{Sources, load};
 
     #[test]
-    fn older_tables_are_a_warning_and_newer_ones_an_error() {
-        let tables = |waiting: &[(i64, &'static str)], unknown: &[i64]| {
-            let state = TablesState { waiting: waiting.to_vec(), unknown: unknown.to_vec() };
+    fn older_tables_are_a_warning_and_newer_ones_an_error_only_if_they_refuse_this_version() {
+        let tables = |waiting: &[(i64, &'static str)], unknown: &[i64], is_refused| {
+            let state = TablesState { waiting: waiting.to_vec(), unknown: unknown.to_vec(), is_refused };
             of_tables(&state).iter().map(|finding| finding.severity.name()).collect::<Vec<_>>()
         };
-        assert_eq!(tables(&[], &[]), [""; 0]);
-        assert_eq!(tables(&[(40, "sessions")], &[]), ["warning"]);
-        assert_eq!(tables(&[], &[99]), ["error"]);
-        assert_eq!(tables(&[(40, "sessions")], &[99]), ["error", "warning"]);
+        assert_eq!(tables(&[], &[], false), [""; 0]);
+        assert_eq!(tables(&[(40, "sessions")], &[], false), ["warning"]);
+        assert_eq!(tables(&[], &[99], false), ["note"], "it only adds to the tables");
+        assert_eq!(tables(&[], &[99], true), ["error"]);
+        assert_eq!(tables(&[(40, "sessions")], &[99], true), ["error", "warning"]);
         assert_eq!(unreadable(&TablesState::default()), None);
     }
 

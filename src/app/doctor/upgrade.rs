@@ -47,7 +47,8 @@ fn findings(facts: &Facts, tables: &TablesState) -> Vec<Finding> {
     }
     if !tables.waiting.is_empty() {
         let sentence = format!("The upgrade carries out {}.", counted(tables.waiting.len(), "migration", "migrations"));
-        let remedy = "Take a copy of the store first: an earlier version may not work on the migrated store.";
+        let remedy =
+            "Take a copy of the store first. Workers of the version before go on working on it (docs/upgrading.md).";
         found.push(Finding::note(Check::Upgrade, sentence, remedy));
     }
     let remedy = "Take a copy of the store and, apart from it, of the master key, as docs/operating.md says.";
@@ -100,7 +101,7 @@ mod tests {
 
     #[test]
     fn what_is_under_way_and_what_waits_are_notes() {
-        let tables = TablesState { waiting: vec![(40, "sessions")], unknown: vec![] };
+        let tables = TablesState { waiting: vec![(40, "sessions")], ..TablesState::default() };
         let found = findings(&Facts { workers: vec![], requests: 3 }, &tables);
         let sentences: Vec<_> = found.iter().map(|finding| finding.sentence.as_str()).collect();
         assert_eq!(

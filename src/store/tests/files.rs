@@ -61,7 +61,7 @@ async fn a_file_of_an_older_version_is_read() {
     let f = sqlite().await;
     let store = &f.store;
     // The tables as they were when long rows were sorted by their names.
-    let mut migrator = migrations::migrator(sql::Dialect::Sqlite);
+    let [mut migrator, _] = migrations::migrators(sql::Dialect::Sqlite);
     migrator.migrations = migrator.migrations.iter().take(4).cloned().collect();
     let mut conn = store.writing().await.unwrap();
     let tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%' AND name NOT LIKE 'search\\_index\\_%' ESCAPE '\\'";

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use jiff::Timestamp;
 use serde_json::Value;
 use testmo_courier::amqp::Event;
 use testmo_courier::app::plan::batch_label;
@@ -240,6 +241,12 @@ fn under_way(stage: &Stage) -> Vec<String> {
 pub(crate) fn is_terminal(event: &Value) -> bool {
     // A message that never became work has no revision, and a delay no outcome.
     event["data"]["revision"].is_number() && event["data"]["outcome"].is_string()
+}
+
+/// Returns when what an event reports was stored, in milliseconds since 1970.
+pub(crate) fn time_of(event: &Value) -> Option<i64> {
+    let time: Timestamp = event["time"].as_str()?.parse().ok()?;
+    Some(time.as_millisecond())
 }
 
 /// Returns which outcome of its batch an event reports.

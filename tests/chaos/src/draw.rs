@@ -78,7 +78,7 @@ impl Plan {
         let mut actions = apart(actions.into_iter().map(timed).collect());
         actions.extend(events.into_iter().map(|(at, event)| (at, Action::Generation(event))));
         actions.sort_by_key(|(at, _)| *at);
-        let mut plan = Self { seed, form, batches, generations, crashes, waits, gives_up, actions };
+        let mut plan = Self { seed, form, batches, generations, crashes, waits, gives_up, first: 0, actions };
         plan.batches.extend(poison::batches(&plan));
         plan
     }
@@ -100,7 +100,7 @@ fn folder(rng: &mut Rng) -> &'static [&'static str] {
     }
 }
 
-fn trouble(rng: &mut Rng, form: Form) -> Action {
+pub(crate) fn trouble(rng: &mut Rng, form: Form) -> Action {
     let worker = rng.usize(..form.replicas);
     let link = match rng.u8(..if form.replicas > 1 { 3 } else { 2 }) {
         0 => Link::Broker,
@@ -163,7 +163,7 @@ fn ms(rng: &mut Rng, range: std::ops::Range<u64>) -> Duration {
 }
 
 /// Removes pauses and stalls that would add up with an earlier one.
-fn apart(mut actions: Vec<(Duration, Action)>) -> Vec<(Duration, Action)> {
+pub(crate) fn apart(mut actions: Vec<(Duration, Action)>) -> Vec<(Duration, Action)> {
     let mut last: Option<Duration> = None;
     actions.retain(|(at, action)| {
         if !matches!(action, Action::Pause { .. } | Action::Stall { link: Link::Testmo, .. }) {

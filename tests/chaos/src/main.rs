@@ -19,6 +19,7 @@ mod replays;
 mod run;
 mod stage;
 mod timeline;
+mod upgrade;
 mod worker;
 
 use std::io::Write;
@@ -30,7 +31,8 @@ use clap::Parser;
 
 use crate::neighbour::Neighbour;
 use crate::plan::{Form, Plan};
-use crate::stage::{Ground, Stage};
+use crate::stage::{Ground, Programs, Stage};
+use crate::upgrade::{Rehearsal, rehearse};
 
 /// Runs seeded plans of faults against real workers.
 #[derive(Debug, Parser)]
@@ -59,6 +61,12 @@ struct Arguments {
     /// A file to which each result is appended.
     #[arg(long)]
     results: Option<PathBuf>,
+    /// A worker of the version before: instead of plans, rolling upgrades from it to the program and back are rehearsed.
+    #[arg(long)]
+    previous: Option<PathBuf>,
+    /// How many rolling upgrades, each beside as many plain restarts.
+    #[arg(long, default_value_t = 2, requires = "previous")]
+    times: u64,
     /// The worker's version, as shown in the results.
     #[arg(long, default_value = "unknown")]
     revision: String,
@@ -70,12 +78,19 @@ async fn main() -> anyhow::Result<ExitCode> {
     drop(rustls::crypto::ring::default_provider().install_default());
     let arguments = Arguments::parse();
     let forms: &[usize] = match arguments.replicas.as_deref() {
+        Some(_) | None if arguments.previous.is_some() => &[3],
         Some("1") => &[1],
         Some(_) => &[3],
         None => &[1, 3],
     };
     let postgres = if forms.contains(&3) { Some(Neighbour::postgres().await?) } else { None };
     let ground = Ground { broker: Neighbour::broker().await?, postgres };
+    if let Some(previous) = &arguments.previous {
+        let programs = Programs { previous: previous.clone(), present: arguments.program.clone() };
+        let Arguments { from, times, short, results, .. } = arguments;
+        let is_good = rehearse(&Rehearsal { programs, from, times, short, results }, &ground).await?;
+        return Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
     let (mut passed, mut failed) = (0, 0);
     for seed in arguments.from..arguments.from + arguments.seeds {
         for replicas in forms {
@@ -112,10 +127,7 @@ async fn one(plan: &Plan, arguments: &Arguments, ground: &Ground) -> anyhow::Res
         plan.batches.len(),
         plan.actions.len()
     );
-    std::io::stdout().write_all(line.as_bytes())?;
-    if let Some(results) = &arguments.results {
-        std::fs::File::options().create(true).append(true).open(results)?.write_all(line.as_bytes())?;
-    }
+    record(&line, arguments.results.as_deref())?;
     if !broken.is_empty() || arguments.verbose {
         let short = if plan.form.short { " --short" } else { "" };
         let late = if plan.form.late { " --late" } else { "" };
@@ -130,6 +142,15 @@ async fn one(plan: &Plan, arguments: &Arguments, ground: &Ground) -> anyhow::Res
     Ok(broken.is_empty())
 }
 
+/// Prints lines, and appends them to the file of the results.
+fn record(lines: &str, results: Option<&Path>) -> anyhow::Result<()> {
+    std::io::stdout().write_all(lines.as_bytes())?;
+    if let Some(results) = results {
+        std::fs::File::options().create(true).append(true).open(results)?.write_all(lines.as_bytes())?;
+    }
+    Ok(())
+}
+
 /// Runs one plan; returns the violations and the time line.
 async fn attempt(
     plan: &Plan,
@@ -137,7 +158,7 @@ async fn attempt(
     arguments: &Arguments,
     ground: &Ground,
 ) -> anyhow::Result<(Vec<String>, String)> {
-    let mut stage = Stage::set(dir, ground, plan, &arguments.program).await?;
+    let mut stage = Stage::set(dir, ground, plan, &Programs::one(&arguments.program)).await?;
     let mut broken = match through(plan, &mut stage).await {
         Ok(broken) => broken,
         Err(error) => vec![format!("{error:#}")],

@@ -31,7 +31,8 @@ pub(crate) struct People {
 
 impl People {
     pub(crate) fn new(store: Store, config: &Config) -> anyhow::Result<Self> {
-        let keyring = Keyring::create(&config.keys.master_key_file)?;
+        let file = &config.keys.master_key_file;
+        let keyring = if file.exists() { Keyring::load(file)? } else { Keyring::create(file)? };
         let tenants = Tenants::new(Arc::new(store.clone()), keyring, AddressPolicy::new(&config.testmo));
         Ok(Self { tenants, client: Client::new(&config.testmo, Clock::system())?, store })
     }

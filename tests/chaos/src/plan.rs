@@ -27,7 +27,16 @@ pub(crate) struct Plan {
     pub(crate) waits: [Wait; TENANTS.len()],
     /// Whether a batch of a failing account becomes dead within seconds, and not within a day.
     pub(crate) gives_up: bool,
+    /// How many batches the previous program delivers before the present one opens the store; none where that begins.
+    pub(crate) first: usize,
     pub(crate) actions: Vec<(Duration, Action)>,
+}
+
+/// One of the two programs of a rolling upgrade.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Version {
+    Previous,
+    Present,
 }
 
 /// The kind of a plan.
@@ -52,6 +61,8 @@ pub(crate) enum Action {
     Kill { worker: usize, away: Duration, then: Option<Crash> },
     /// Send SIGTERM to a worker, wait for its end, and start it again.
     Restart { worker: usize, then: Option<Crash> },
+    /// Send SIGTERM to a worker, wait for its end, and start it in another version.
+    Switch { worker: usize, to: Version },
     /// Send SIGSTOP to a worker, and SIGCONT after a while.
     Pause { worker: usize, away: Duration },
     /// Close every connection of the broker.

@@ -115,6 +115,7 @@ fn of(plan: &Plan) -> impl Iterator<Item = Poison> {
         Action::Publish { .. }
         | Action::Kill { .. }
         | Action::Restart { .. }
+        | Action::Switch { .. }
         | Action::Pause { .. }
         | Action::CloseConnections
         | Action::KillBroker

@@ -128,10 +128,17 @@ async fn act(
     errands: &mut Errands,
 ) -> anyhow::Result<Option<(Duration, Due)>> {
     match action {
-        Action::Publish { batch } => publish(stage, plan.batches[batch].body(), errands),
+        Action::Publish { batch } => {
+            stage.published.entry(batch).or_insert(stage.timeline.now());
+            publish(stage, plan.batches[batch].body(), errands);
+        }
         Action::PublishPoison { poison } => publish_poison(stage, poison, errands),
         Action::Kill { worker, away, then } => stage.workers[worker].kill(away, then).await,
         Action::Restart { worker, then } => stage.workers[worker].restart(then).await,
+        Action::Switch { worker, to } => {
+            let program = stage.programs.of(to).to_owned();
+            stage.workers[worker].switch(program).await;
+        }
         Action::Pause { worker, away } => {
             stage.workers[worker].signal("STOP").await;
             return Ok(Some((away, Due::Continue(worker))));

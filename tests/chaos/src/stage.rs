@@ -22,9 +22,10 @@ use crate::neighbour::Neighbour;
 use crate::orders::PEOPLE;
 use crate::people::People;
 use crate::person::Person;
-use crate::plan::{Link, Plan, TENANTS};
+use crate::plan::{Link, Plan, TENANTS, Version};
 use crate::proxy::Proxy;
 use crate::timeline::Timeline;
+use crate::upgrade::Previous;
 use crate::worker::{DRAIN_TIMEOUT, Worker};
 
 /// The queue in which every event is kept.
@@ -41,12 +42,38 @@ pub(crate) struct Ground {
     pub(crate) postgres: Option<Neighbour>,
 }
 
+/// The programs of a run.
+#[derive(Clone, Debug)]
+pub(crate) struct Programs {
+    /// What the workers begin with.
+    pub(crate) previous: PathBuf,
+    /// What they are switched to, and what people use.
+    pub(crate) present: PathBuf,
+}
+
+impl Programs {
+    /// Returns the programs of a run with one version.
+    pub(crate) fn one(program: &Path) -> Self {
+        Self { previous: program.into(), present: program.into() }
+    }
+
+    pub(crate) fn of(&self, version: Version) -> &Path {
+        match version {
+            Version::Previous => &self.previous,
+            Version::Present => &self.present,
+        }
+    }
+}
+
 /// Everything of one run.
 pub(crate) struct Stage {
     pub(crate) testmo: testmo_sim::Server,
     pub(crate) broker: Neighbour,
     pub(crate) postgres: Option<Neighbour>,
     pub(crate) workers: Vec<Worker>,
+    pub(crate) programs: Programs,
+    /// When each batch was first published, in milliseconds since 1970.
+    pub(crate) published: BTreeMap<usize, i64>,
     pub(crate) store: Store,
     pub(crate) people: Arc<People>,
     pub(crate) persons: [Arc<Person>; PEOPLE.len()],
@@ -74,7 +101,7 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    pub(crate) async fn set(dir: &Path, ground: &Ground, plan: &Plan, program: &Path) -> anyhow::Result<Self> {
+    pub(crate) async fn set(dir: &Path, ground: &Ground, plan: &Plan, programs: &Programs) -> anyhow::Result<Self> {
         let (tasks, close) = (TaskTracker::new(), CancellationToken::new());
         let name = format!("chaos_{}_{}", plan.form.replicas, plan.seed);
         let (broker, postgres) = (ground.broker.clone(), ground.postgres.clone().filter(|_| plan.form.replicas > 1));
@@ -106,38 +133,49 @@ impl Stage {
         let config = load(&Sources { files: vec![], environment: environment.clone().into_iter().collect() })?;
         // Later than the latest commit; a batch cannot be taken back before.
         environment.insert("COURIER_TESTMO__LATE_DUPLICATE_CHECK_DELAY".into(), "10s".into());
-        let direct = config::Store { url: direct_store.clone(), ..config.store.clone() };
-        let store = Store::open(&direct, true, Clock::system()).await?;
-        let people = Arc::new(People::new(store.clone(), &config)?);
-        for (tenant, origin) in everybody().zip(&origins) {
+        for tenant in everybody() {
             testmo.create(tenant, AccountSpec::with_one_folder(&People::key_of(tenant)))?;
-            people.enter(tenant, origin).await?;
         }
-        let other_folder = testmo.account(SOURCES).create_root_folder(1, "Other");
         let direct = config::Amqp { url: amqp_url(broker.port()?), rpc_timeout: PATIENCE, ..config.amqp.clone() };
         declare(&direct).await?;
         let declared_at = Instant::now();
         let publisher = Publisher::start(&direct, &tasks, close.clone());
         let subscription = Subscription { queue: EVENTS.into(), prefetch: 500, memory: u64::MAX };
         let events = Intake::start(&direct, subscription, &tasks, close.clone());
-        let (timeline, diary) = (Timeline::begin(), Diary::default());
-        let persons = PEOPLE.map(|name| {
-            let (program, environment) = (PathBuf::from(program), environment.clone());
-            Arc::new(Person::new(name, program, environment, store.clone(), diary.clone(), timeline.clone()))
-        });
+        let timeline = Timeline::begin();
         let worker = |(n, crash): (usize, &Option<_>)| {
-            let log = dir.join(format!("worker-{n}.log"));
-            let (mut environment, program) = (environment.clone(), PathBuf::from(program));
+            let log = dir.join(worker_log(n));
+            let (mut environment, program) = (environment.clone(), programs.previous.clone());
             // Each replica is an instance of its own, whose ends decide how it starts.
             environment.insert("COURIER_WORKER__NAME".into(), format!("w{n}"));
             Worker::waiting(n.to_string(), environment, program, log, crash.clone(), timeline.clone())
         };
-        let workers = plan.crashes.iter().enumerate().map(worker).collect();
+        let mut workers: Vec<Worker> = plan.crashes.iter().enumerate().map(worker).collect();
+        let connected: Vec<(&str, &String)> = everybody().zip(&origins).collect();
+        if plan.first > 0 {
+            let previous = Previous { program: &programs.previous, environment: &environment };
+            previous.set_up(&connected).await?;
+            previous.deliver(plan, &mut workers, (&publisher, config.amqp.cases_exchange.as_str()), &testmo).await?;
+        }
+        let direct = config::Store { url: direct_store.clone(), ..config.store.clone() };
+        let store = Store::open(&direct, true, Clock::system()).await?;
+        let people = Arc::new(People::new(store.clone(), &config)?);
+        for (tenant, origin) in connected.iter().filter(|_| plan.first == 0) {
+            people.enter(tenant, origin).await?;
+        }
+        let other_folder = testmo.account(SOURCES).create_root_folder(1, "Other");
+        let diary = Diary::default();
+        let persons = PEOPLE.map(|name| {
+            let (program, environment) = (programs.present.clone(), environment.clone());
+            Arc::new(Person::new(name, program, environment, store.clone(), diary.clone(), timeline.clone()))
+        });
         Ok(Self {
             testmo,
             broker,
             postgres,
             workers,
+            programs: programs.clone(),
+            published: BTreeMap::new(),
             store,
             people,
             persons,
@@ -149,7 +187,8 @@ impl Stage {
             config,
             timeline,
             declared_at,
-            store_trouble: None,
+            // The present version has just ended the sessions of the previous one.
+            store_trouble: (plan.first > 0).then(Instant::now),
             vhost: name,
             store_url: direct_store,
             broker_proxy,
@@ -217,6 +256,11 @@ impl Stage {
             None => Ok(()),
         }
     }
+}
+
+/// Returns the name of the file with the log of a worker.
+pub(crate) fn worker_log(worker: usize) -> String {
+    format!("worker-{worker}.log")
 }
 
 fn origin(proxy: &Proxy, tenant: &str) -> String {

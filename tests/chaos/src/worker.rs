@@ -26,7 +26,7 @@ const DEAF: Duration = Duration::from_secs(2);
 
 const SIGTERM: i32 = 15;
 /// The exit code of a worker that had to cut something.
-const CUT: i32 = 4;
+const CUT: i32 = 5;
 const SIGABRT: i32 = 6;
 
 /// A worker, through all its lives.
@@ -122,6 +122,12 @@ impl Worker {
             }
             other @ (Life::Stopping { .. } | Life::Away { .. }) => other,
         };
+    }
+
+    /// Sends SIGTERM, and starts another program when the worker has ended.
+    pub(crate) async fn switch(&mut self, program: PathBuf) {
+        self.program = program;
+        self.restart(None).await;
     }
 
     pub(crate) async fn signal(&self, name: &str) {

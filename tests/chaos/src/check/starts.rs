@@ -1,12 +1,11 @@
 //! Checks that nothing was sent of a batch that had an outcome, unless a replay started it, or a person restored it, in between.
 
-use jiff::Timestamp;
 use serde_json::Value;
 use testmo_courier::app::audit::{self, AuditAction, AuditFilter};
 use testmo_courier::store::replays::ReplayItem;
 use testmo_sim::Method;
 
-use crate::drain::{Drained, is_terminal};
+use crate::drain::{Drained, is_terminal, time_of};
 use crate::plan::TENANTS;
 use crate::replays::Replays;
 use crate::stage::Stage;
@@ -45,11 +44,6 @@ fn wrong_replay(subject: &str, event: &Value, starts: &[(i64, &ReplayItem)]) -> 
     let is_start = |(id, item): &(i64, &ReplayItem)| *id == replay && item.started_at.is_some_and(|start| start <= at);
     let is_right = starts.iter().any(is_start);
     (!is_right).then(|| format!("an outcome of {subject} names replay {replay}, which did not start it"))
-}
-
-fn time_of(event: &Value) -> Option<i64> {
-    let time: Timestamp = event["time"].as_str()?.parse().ok()?;
-    Some(time.as_millisecond())
 }
 
 /// Returns when create requests with cases of a batch arrived.

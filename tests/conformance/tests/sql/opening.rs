@@ -1,10 +1,11 @@
 //! Checks how a store is opened, and the errors when that fails.
 
+use sqlx::AnyConnection;
 use testmo_courier::clock::Clock;
-use testmo_courier::store::{Store, StoreError, StoreHealth};
+use testmo_courier::store::{ConnectionStore, Store, StoreError, StoreHealth};
 
 use crate::postgres::Postgres;
-use crate::stores::{config_of, connect, postgres, run};
+use crate::stores::{config_of, connect, postgres, run, sqlite};
 
 #[tokio::test]
 async fn a_missing_store_is_reported_with_a_remedy() {
@@ -67,4 +68,60 @@ async fn a_store_of_a_newer_version_is_not_opened() {
     run(&mut connect(&f.config.url).await, sql).await;
     let again = Store::open(&f.config, false, Clock::system()).await;
     assert!(matches!(again, Err(StoreError::Newer)), "{again:?}");
+}
+
+#[tokio::test]
+async fn a_store_to_which_a_newer_version_has_added_something_is_opened_unless_it_requires_to_know_that() {
+    for f in [sqlite().await, postgres().await] {
+        let mut conn = connect(&f.config.url).await;
+        let sql = "INSERT INTO _sqlx_expansions (version, description, success, checksum, execution_time) \
+                   VALUES (9999, 'x', true, '', 0)";
+        run(&mut conn, sql).await;
+        let again = Store::open(&f.config, false, Clock::system()).await.unwrap();
+        assert_eq!(again.tables_state().await.unwrap().unknown, [9999]);
+        again.close().await;
+        run(&mut conn, "INSERT INTO facts (name, value) VALUES ('oldest_step', '9999')").await;
+        let again = Store::open(&f.config, false, Clock::system()).await;
+        assert!(matches!(again, Err(StoreError::Newer)), "{again:?}");
+    }
+}
+
+/// Counts the steps that a version without expansions does not know.
+async fn count(conn: &mut AnyConnection) -> i64 {
+    let sql = "SELECT COUNT(*) FROM _sqlx_migrations WHERE version > 40";
+    sqlx::query_scalar(sql).fetch_one(conn).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_version_that_knows_no_expansion_finds_only_steps_that_it_knows() {
+    for f in [sqlite().await, postgres().await] {
+        let mut conn = connect(&f.config.url).await;
+        assert_eq!(count(&mut conn).await, 0);
+        // As earlier builds have recorded them.
+        run(&mut conn, "INSERT INTO _sqlx_migrations SELECT * FROM _sqlx_expansions; DROP TABLE _sqlx_expansions")
+            .await;
+        assert!(count(&mut conn).await > 0);
+        let again = Store::open(&f.config, false, Clock::system()).await.unwrap();
+        assert_eq!(again.tables_state().await.unwrap().waiting, []);
+        again.close().await;
+        assert_eq!(count(&mut conn).await, 0);
+    }
+}
+
+#[tokio::test]
+async fn workers_go_on_after_a_newer_version_has_added_a_column() {
+    let f = postgres().await;
+    let older = "ALTER TABLE connections DROP COLUMN key_id; DROP TABLE master_key_rotation; \
+                 DELETE FROM _sqlx_expansions WHERE version = 42";
+    run(&mut connect(&f.config.url).await, older).await;
+    let tenant = "acme".parse().unwrap();
+    assert!(f.store.connection(&tenant).await.unwrap().is_none(), "and the session keeps the plan of the statement");
+    let newer = Store::open(&f.config, false, Clock::system()).await.unwrap();
+    newer.close().await;
+    // Each of its sessions may be noticed to be over.
+    let mut tries = 0..=f.config.max_connections;
+    while let Err(error) = f.store.connection(&tenant).await {
+        assert!(!error.to_string().contains("cached plan"), "{error}");
+        assert!(tries.next().is_some(), "{error}");
+    }
 }
