@@ -53,11 +53,11 @@ pub async fn publish<'a, E: From<PublishError> + From<ActionError> + From<OtherU
     end
 }
 
-async fn publish_each<'a, E: From<PublishError> + From<ActionError>>(
+async fn publish_each<E: From<PublishError> + From<ActionError>>(
     publisher: &Publisher,
     (store, actor): (Option<&Store>, &Actor),
     config: &Amqp,
-    messages: Vec<(&'a Message, Option<String>)>,
+    messages: Vec<(&Message, Option<String>)>,
     mut published: impl FnMut(&Message) -> Result<(), E>,
 ) -> Result<(), E> {
     for (message, user) in messages {
