@@ -1,5 +1,7 @@
 //! Decides which edits by people a request overwrote, by the history of its case.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -121,7 +123,7 @@ fn of_entry(due: &DueWindow, is_older: bool, entry: &Value, row: &Map<String, Va
         id,
         folder,
         is_certain: false,
-        fields: sent.keys().cloned().collect(),
+        fields: sent.keys().cloned().collect::<BTreeSet<_>>().into_iter().collect(),
         written: cut(&Value::Object(sent.clone()).to_string()),
         lost: None,
         entry: Some(cut(&entry.to_string())),
