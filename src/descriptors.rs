@@ -11,6 +11,8 @@ const LEAST_KEPT: u64 = 48;
 const FEWEST_CONNECTIONS: u64 = 4;
 /// The most connections that are kept for what is no batch: verifications and late-duplicate checks.
 const CONNECTIONS_BESIDE_REQUESTS: usize = 16;
+/// The lowest limit that is proposed.
+const LEAST_LIMIT: u64 = 1_024;
 /// How many files count as open where they cannot be counted.
 const USUALLY_OPEN: u64 = 16;
 
@@ -63,6 +65,13 @@ pub fn requests_over(connections: usize) -> usize {
     connections - (connections / 4).min(CONNECTIONS_BESIDE_REQUESTS)
 }
 
+/// Returns a limit of open files that lets a worker send so many requests at once, beside `store` other connections.
+pub fn limit_for(requests: usize, store: u32) -> u64 {
+    let connections = u64::try_from(requests.saturating_add(CONNECTIONS_BESIDE_REQUESTS)).unwrap_or(u64::MAX);
+    let files = connections.saturating_add(USUALLY_OPEN + KEPT + u64::from(store));
+    files.checked_next_power_of_two().unwrap_or(u64::MAX).max(LEAST_LIMIT)
+}
+
 /// Returns how many of `limit` files are for connections to Testmo, if `open` are open and the store needs `store` more.
 fn share(limit: u64, open: u64, store: u64) -> Result<usize, TooFewFiles> {
     let left = limit.saturating_sub(open + store);
@@ -99,6 +108,16 @@ mod tests {
             assert_eq!(share(limit, open, store).ok(), connections, "{limit}, {open} open, {store} for the store");
         }
         assert_eq!(share(63, 12, 0), Err(TooFewFiles { limit: 63, needed: 64 }));
+    }
+
+    #[test]
+    fn a_proposed_limit_is_enough() {
+        for (requests, store, proposed) in [(1, 0, 1_024), (64, 64, 1_024), (900, 64, 2_048), (10_000, 164, 16_384)] {
+            let limit = limit_for(requests, store);
+            assert_eq!(limit, proposed);
+            let connections = share(limit, USUALLY_OPEN, store.into()).unwrap();
+            assert!(requests_over(connections) >= requests, "{requests} {store}");
+        }
     }
 
     #[test]

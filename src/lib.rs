@@ -21,6 +21,7 @@
 //! | [`certificates`] | remembers when the certificates expire that this process was shown |
 //! | `tls_fault` | names what keeps a TLS connection to the broker or the store from being established |
 //! | `private_file` | keeps files with secrets from other users of the machine |
+//! | `shell` | writes arguments of commands that people copy into a shell |
 //! | [`guard`], `offload` | keep a panic inside the unit of work in which it happened, and long computations off the threads that others need |
 //!
 //! Invariants, each with its place: nothing is acknowledged before it is stored ([`worker`]); a record is changed
@@ -44,6 +45,7 @@ pub mod metrics;
 mod offload;
 mod private_file;
 pub mod replay;
+mod shell;
 pub mod store;
 pub mod telemetry;
 pub mod tenants;

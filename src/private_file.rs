@@ -4,6 +4,8 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::Path;
 
+use crate::shell::in_shell;
+
 /// Opens a file for writing that only its owner can read, if there is none; leaves alone one that is there.
 ///
 /// # Errors
@@ -20,7 +22,7 @@ pub(crate) fn create(file: &Path) -> io::Result<File> {
 /// change; `None` for any other file. Its group may read it, because that is how a secret is mounted into a container.
 pub(crate) fn remedy_if_open(file: &Path) -> Option<String> {
     let mode = mode(file)?;
-    (mode & 0o027 != 0).then(|| format!("chmod {:o} {}", mode & 0o740, file.display()))
+    (mode & 0o027 != 0).then(|| format!("chmod {:o} {}", mode & 0o740, in_shell(&file.display().to_string())))
 }
 
 /// Opens a file to the same users as another one: gives it the owner, the group and the permissions of that one.
@@ -65,6 +67,10 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("key");
         create(&file).expect("a file");
+        let spaced = folder.path().join("a key");
+        create(&spaced).expect("a file");
+        fs::set_permissions(&spaced, Permissions::from_mode(0o604)).expect("permissions");
+        assert_eq!(remedy_if_open(&spaced), Some(format!("chmod 600 '{}'", spaced.display())));
         assert_eq!(remedy_if_open(&file), None);
         assert_eq!(create(&file).map_err(|error| error.kind()).err(), Some(io::ErrorKind::AlreadyExists));
         for (is, becomes) in [(0o644, Some("640")), (0o660, Some("640")), (0o602, Some("600")), (0o440, None)] {

@@ -78,6 +78,7 @@ fn columns(begins: &[i64], column_ms: i64, steps: &[TrendStep]) -> Vec<Column> {
 mod tests {
     use super::super::fixture::with_acme;
     use super::*;
+    use crate::store::trend::Addition;
 
     #[test]
     fn columns_cover_what_is_kept_and_the_present_one_is_the_last() {
@@ -106,7 +107,8 @@ mod tests {
     async fn what_a_worker_counted_is_in_the_last_column() {
         let (store, _dir) = with_acme().await;
         let counts = Counts { delivered: 7, failed: 1, waiting: 2 };
-        store.add_to_trend(store.now(), counts).await.unwrap();
+        let addition = Addition { source: "w1".into(), number: 1, at: store.now(), counts };
+        store.add_to_trend(&addition).await.unwrap();
         let Trend { hours, days } = trend(&store).await.unwrap();
         for span in [hours, days] {
             assert_eq!(span.columns.last().and_then(|column| column.counts), Some(counts));

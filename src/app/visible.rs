@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+pub use crate::shell::in_shell;
+
 /// Returns whether a character moves a terminal's cursor or turns its writing direction.
 pub fn hidden(c: char) -> bool {
     c.is_control()
@@ -22,15 +24,6 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown.collect())
 }
 
-/// Returns an argument as it is written in a shell.
-pub fn in_shell(argument: &str) -> Cow<'_, str> {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:@%+,".contains(c);
-    if !argument.is_empty() && argument.chars().all(is_plain) {
-        return Cow::Borrowed(argument);
-    }
-    Cow::Owned(format!("'{}'", argument.replace('\'', "'\\''")))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -41,14 +34,5 @@ mod tests {
         assert_eq!(visible("a\x1b[2Jb\nc"), "a\\u{1b}[2Jb c");
         assert_eq!(visible("x\u{202e}y"), "x\\u{202e}y");
         assert_eq!(visible("x\u{200f}y\u{85}"), "x\\u{200f}y\\u{85}");
-    }
-
-    #[test]
-    fn an_argument_is_quoted_where_a_shell_would_read_something_else() {
-        for (argument, written) in
-            [("TC-2=3722", "TC-2=3722"), ("#2=3722", "'#2=3722'"), ("a b", "'a b'"), ("it's", r"'it'\''s'"), ("", "''")]
-        {
-            assert_eq!(in_shell(argument), written);
-        }
     }
 }

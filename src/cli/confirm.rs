@@ -17,6 +17,14 @@ pub(crate) fn confirm(out: &mut Output) -> Result<bool, Failure> {
     Ok(["y", "yes"].contains(&answer()?.to_ascii_lowercase().as_str()))
 }
 
+/// Asks whether to go on, unless the person has agreed beforehand with `--yes`; `kept` says what stays as it is otherwise.
+pub(crate) fn agree(yes: bool, kept: &str, out: &mut Output) -> Result<(), Failure> {
+    if yes || confirm(out)? {
+        return Ok(());
+    }
+    Err(Failure::finding(format!("Cancelled; {kept}."), "Type yes, or add --yes, to go on."))
+}
+
 /// Returns whether there is a person to ask.
 pub(crate) fn can_ask() -> bool {
     io::stdin().is_terminal()

@@ -94,8 +94,10 @@ fn text(report: &Report, severity: &dyn Fn(Severity) -> String) -> String {
     }
     lines.push(String::new());
     let to_act = findings.iter().filter(|finding| finding.severity > Severity::Note).count();
+    let not_done = report.outcomes.iter().filter(|outcome| outcome.skipped.is_some()).count();
     lines.push(match to_act {
-        0 => "All checks passed.".into(),
+        0 if not_done == 0 => "All checks passed.".into(),
+        0 => format!("All checks that were done passed; {} not done.", counted(not_done, "was", "were")),
         n => format!("{}.", counted(n, "finding needs somebody to act", "findings need somebody to act")),
     });
     lines.join("\n") + "\n"
@@ -162,8 +164,11 @@ mod tests {
             ],
         };
         let healthy = Report { at: 0, outcomes: vec![outcome(Check::Disk, vec![], None)] };
+        let without_tls = Some("the address of the broker is not amqps");
+        let partly = Report { at: 0, outcomes: vec![outcome(Check::BrokerCertificate, vec![], without_tls)] };
         let plain = |severity: Severity| severity.name().to_owned();
-        insta::assert_snapshot!(format!("{}\n{}", text(&report, &plain), text(&healthy, &plain)));
+        let texts = [&report, &healthy, &partly].map(|report| text(report, &plain));
+        insta::assert_snapshot!(texts.join("\n"));
         insta::assert_snapshot!(serde_json::to_string_pretty(&DoctorView::of(&report)).unwrap());
     }
 }

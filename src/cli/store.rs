@@ -8,7 +8,7 @@ use testmo_courier::app::restore::{Copied, restored_store};
 use testmo_courier::app::shelf::TimeBound;
 use testmo_courier::app::time::{now, rfc3339};
 
-use super::confirm::confirm;
+use super::confirm::agree;
 use super::failure::Failure;
 use super::open::configuration;
 use super::output::Output;
@@ -67,9 +67,9 @@ pub(super) async fn execute(
         "Copy of {made}: unfinished batches, and batches that arrive until {last}, are looked up in Testmo before they are \
          sent."
     ))?;
-    if !arguments.yes && !confirm(out)? {
+    if let Err(failure) = agree(arguments.yes, "nothing was noted", out) {
         restored.leave().await;
-        return Err(Failure::finding("Cancelled; nothing was noted.", "Type yes, or add --yes, to go on."));
+        return Err(failure);
     }
     let restore = restored.note(&config, arguments.because.as_deref()).await?;
     out.line(format!(

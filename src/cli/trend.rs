@@ -39,7 +39,12 @@ pub(crate) async fn execute(arguments: &Arguments, files: &[PathBuf], out: &mut 
         return out.json(&TrendView::of(&found));
     }
     let span = if arguments.days { &found.days } else { &found.hours };
-    list(span).write(out, arguments.form.plain, "No worker has counted anything yet.")
+    let empty = if arguments.days {
+        "No worker has counted anything in the last 30 days."
+    } else {
+        "No worker has counted anything in the last 24 hours."
+    };
+    list(span).write(out, arguments.form.plain, empty)
 }
 
 fn list(span: &Span) -> List {

@@ -47,7 +47,7 @@ pub(super) const EXPANSIONS: &str = "_sqlx_expansions";
 /// One migration: its version, what it does, and its script.
 type Step = (i64, &'static str, &'static str);
 
-const SQLITE: [Step; 40] = [
+const SQLITE: [Step; 41] = [
     (1, "tables", include_str!("migrations/sqlite/01_tables.sql")),
     (2, "pruning", include_str!("migrations/sqlite/02_pruning.sql")),
     (3, "account_throttle", include_str!("migrations/sqlite/03_account_throttle.sql")),
@@ -88,9 +88,10 @@ const SQLITE: [Step; 40] = [
     (43, "search_by_junction", include_str!("migrations/sqlite/43_search_by_junction.sql")),
     (44, "write_windows", include_str!("migrations/sqlite/44_write_windows.sql")),
     (45, "shares", include_str!("migrations/sqlite/45_shares.sql")),
+    (46, "trend_sources", include_str!("migrations/sqlite/46_trend_sources.sql")),
 ];
 
-const POSTGRES: [Step; 39] = [
+const POSTGRES: [Step; 40] = [
     (1, "tables", include_str!("migrations/postgres/01_tables.sql")),
     (2, "pruning", include_str!("migrations/postgres/02_pruning.sql")),
     (3, "account_throttle", include_str!("migrations/postgres/03_account_throttle.sql")),
@@ -130,6 +131,7 @@ const POSTGRES: [Step; 39] = [
     (43, "search_by_junction", include_str!("migrations/postgres/43_search_by_junction.sql")),
     (44, "write_windows", include_str!("migrations/postgres/44_write_windows.sql")),
     (45, "shares", include_str!("migrations/postgres/45_shares.sql")),
+    (46, "trend_sources", include_str!("migrations/postgres/46_trend_sources.sql")),
 ];
 
 fn steps(dialect: Dialect) -> &'static [Step] {

@@ -48,6 +48,7 @@ pub mod unfinished;
 mod unreadable;
 pub mod waiting;
 pub mod windows;
+mod words;
 pub mod written;
 
 use std::sync::Arc;

@@ -11,7 +11,7 @@ use testmo_courier::store::replays::{
     EndedItem, NewItem, NewPart, NewReplay, ReplayChange, ReplayId, ReplayState, ReplayStep, RunningReplay, WaitingItem,
 };
 use testmo_courier::store::shelf::{ShelfId, Shelved};
-use testmo_courier::store::trend::{Counts, TrendStep, Width};
+use testmo_courier::store::trend::{Addition, TrendStep, Width};
 use testmo_courier::store::{FolderStore, InstanceStore, ReplayStore, StoreError, TrendStore};
 
 use crate::storeless::Storeless;
@@ -121,7 +121,7 @@ impl InstanceStore for Storeless {
 
 #[async_trait]
 impl TrendStore for Storeless {
-    async fn add_to_trend(&self, _at: i64, _counts: Counts) -> Result<(), StoreError> {
+    async fn add_to_trend(&self, _: &Addition) -> Result<(), StoreError> {
         Ok(())
     }
 

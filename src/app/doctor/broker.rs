@@ -53,7 +53,7 @@ pub(super) async fn examine(config: &Amqp) -> Broker {
 async fn topology(config: &Amqp) -> Outcome {
     match check(config).await {
         Ok(report) => Outcome::done(Check::Topology, of_topology(&report)),
-        Err(error) => Outcome::skipped(Check::Topology, error.to_string()),
+        Err(error) => Outcome::failed(Check::Topology, error),
     }
 }
 

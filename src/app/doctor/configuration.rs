@@ -30,8 +30,8 @@ mod tests {
         assert_eq!(
             seen,
             [
-                ("error", "`a` is wrong"),
-                ("error", "`b` is wrong"),
+                ("error", "`a` is wrong."),
+                ("error", "`b` is wrong."),
                 ("warning", "Variables that are no settings are ignored: COURIER_X.")
             ]
         );

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::super::visible::in_shell;
 use super::finding::{Check, Finding};
 use crate::config::Config;
 use crate::store::StoreLocation;
@@ -39,7 +40,7 @@ fn room(config: &Config) -> Option<Room> {
 }
 
 fn findings(room: &Room) -> Vec<Finding> {
-    let folder = room.folder.display();
+    let folder = room.folder.display().to_string();
     let sentence = || format!("The disk of the store has {} MB left.", room.free / 1_000_000);
     let remedy = "Free space on the disk, move the store to a larger one, or lower store.retention.";
     let of_disk = match room.free {
@@ -54,7 +55,7 @@ fn findings(room: &Room) -> Vec<Finding> {
         Finding::warning(Check::Disk, sentence, "Raise store.max_file_bytes, or lower store.retention.")
             .with("testmo-courier config show")
     });
-    of_disk.map(|finding| finding.with(format!("df -h {folder}"))).into_iter().chain(of_limit).collect()
+    of_disk.map(|finding| finding.with(format!("df -h {}", in_shell(&folder)))).into_iter().chain(of_limit).collect()
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::master_key::{MasterKeyFile, master_key_file};
 use super::super::store_file::{StoreFile, store_file};
+use super::super::visible::in_shell;
 use super::finding::{Check, Finding};
 use crate::config::Config;
 use crate::private_file;
@@ -57,12 +58,15 @@ fn of_open_file(open: &OpenFile) -> Finding {
 fn of_store(file: &StoreFile) -> Vec<Finding> {
     match file {
         StoreFile::Usable(_) | StoreFile::Server | StoreFile::NoFolder { .. } | StoreFile::Missing(_) => Vec::new(),
-        StoreFile::FolderUnusable(error) => vec![Finding::of_error(Check::Files, error)],
+        StoreFile::FolderUnusable(error) => vec![Finding::of_store(Check::Files, error)],
         StoreFile::Unusable(file, error) => {
             let sentence = format!("The store's file {} cannot be read and written ({error}).", file.display());
             let remedy =
                 "Run the command as the worker's user, make that user the owner of the file, or check store.url.";
-            vec![Finding::error(Check::Files, sentence, remedy).with(format!("ls -l {}", file.display()))]
+            vec![
+                Finding::error(Check::Files, sentence, remedy)
+                    .with(format!("ls -l {}", in_shell(&file.display().to_string()))),
+            ]
         }
     }
 }
@@ -81,7 +85,7 @@ fn of_key(key: &MasterKeyFile, file: &Path, has_store: bool) -> Vec<Finding> {
                     .with("testmo-courier init"),
             ]
         }
-        MasterKeyFile::Unusable(error) => vec![Finding::of_error(Check::MasterKey, error)],
+        MasterKeyFile::Unusable(error) => vec![Finding::of_key(Check::MasterKey, error)],
     }
 }
 
@@ -114,6 +118,6 @@ mod tests {
         let created = &of_key(&MasterKeyFile::Missing, file, false)[0];
         assert_eq!(created.command.as_deref(), Some("testmo-courier init"));
         let wrong = &of_key(&MasterKeyFile::Unusable(KeyError::NotAKey(file.into())), file, true)[0];
-        assert!(wrong.remedy.contains("restore"), "{wrong:?}");
+        assert!(wrong.remedy.starts_with("Restore"), "{wrong:?}");
     }
 }

@@ -1,5 +1,8 @@
 //! Defines what an examination can find, and what it consists of.
 
+use crate::store::StoreError;
+use crate::tenants::KeyError;
+
 /// How much a finding matters, the least first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
@@ -118,7 +121,7 @@ impl Finding {
     }
 
     fn of(severity: Severity, check: Check, sentence: String, remedy: String) -> Self {
-        Self { severity, check, sentence, remedy, command: None }
+        Self { severity, check, sentence: as_sentence(sentence), remedy: as_sentence(remedy), command: None }
     }
 
     /// Returns the finding with the command that helps.
@@ -126,12 +129,53 @@ impl Finding {
         Self { command: Some(command.into()), ..self }
     }
 
-    /// Returns a finding from an error whose text is a fact, a colon and the remedy.
-    pub(super) fn of_error(check: Check, error: &impl std::fmt::Display) -> Self {
+    /// Returns a finding from an error of the store.
+    pub(super) fn of_store(check: Check, error: &StoreError) -> Self {
+        let (fact, remedy) = error.fact_and_remedy();
+        Self::error(check, fact, remedy)
+    }
+
+    /// Returns a finding from an error of the master key, whose text is a fact, a colon and the remedy.
+    pub(super) fn of_key(check: Check, error: &KeyError) -> Self {
         let text = error.to_string();
-        match text.rsplit_once(": ") {
-            Some((fact, remedy)) => Self::error(check, fact, remedy),
-            None => Self::error(check, text, "Read the log of the worker and of what is named here."),
+        let (fact, remedy) = text.rsplit_once(": ").unwrap_or((&text, "Check keys.master_key_file."));
+        Self::error(check, fact, remedy)
+    }
+}
+
+/// Writes a text as a sentence: what other parts of the program say begins with a small letter, and has no full stop. A setting,
+/// an address or a name stays as it is.
+fn as_sentence(text: String) -> String {
+    let is_word = |word: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase());
+    let mut sentence = match text.split_at_checked(1) {
+        Some((first, rest)) if text.split([' ', ',']).next().is_some_and(is_word) => first.to_ascii_uppercase() + rest,
+        Some(_) | None => text,
+    };
+    // An address would not be the same with it.
+    let is_plain = |word: &str| word.ends_with(|c: char| c.is_alphanumeric() || c == ')') && !word.contains(['/', ':']);
+    if sentence.rsplit(' ').next().is_some_and(is_plain) {
+        sentence.push('.');
+    }
+    sentence
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_say_is_written_as_a_sentence_and_names_stay() {
+        for (text, sentence) in [
+            ("check the port", "Check the port."),
+            ("the store does not respond (refused)", "The store does not respond (refused)."),
+            ("run `a b`, or wait", "Run `a b`, or wait."),
+            ("Done.", "Done."),
+            ("observe.listen is 127.0.0.1:1", "observe.listen is 127.0.0.1:1"),
+            ("https://a.example cannot be reached", "https://a.example cannot be reached."),
+            ("`amqp.url` has to be such as amqp://h/%2f", "`amqp.url` has to be such as amqp://h/%2f"),
+            ("", ""),
+        ] {
+            assert_eq!(as_sentence(text.to_owned()), sentence);
         }
     }
 }

@@ -164,10 +164,10 @@ async fn in_the_store(config: &Config, scope: Scope) -> (Vec<Outcome>, Option<St
         Some(_) => stored::unreadable(&tables),
         None => Some("the store cannot be opened"),
     };
-    let mut version = None;
-    if let Some(store) = &store {
-        version = store.database_version().await.ok();
-    }
+    let version = match &store {
+        Some(store) => stored::version(store).await,
+        None => None,
+    };
     match (&store, why_not) {
         (Some(store), None) => {
             outcomes.push(stored::master_key(config, store).await);

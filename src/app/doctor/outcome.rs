@@ -1,5 +1,6 @@
 //! Runs single checks, each within a time limit, so that none stops the others or has the examination wait forever.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use tokio::time::timeout;
@@ -26,9 +27,17 @@ impl Outcome {
         Self { check, findings, skipped: None }
     }
 
-    /// Returns the outcome of a check that could not be done.
+    /// Returns the outcome of a check that does not apply, or that another finding makes impossible.
     pub(super) fn skipped(check: Check, why: impl Into<String>) -> Self {
         Self { check, findings: Vec::new(), skipped: Some(why.into()) }
+    }
+
+    /// Returns the outcome of a check that failed itself, so that nobody takes its silence for health.
+    pub(super) fn failed(check: Check, error: impl Display) -> Self {
+        let sentence = format!("The check `{}` could not be done: {error}", check.name());
+        let remedy = "Correct what the message names, and run the command again.";
+        let findings = vec![Finding::warning(check, sentence, remedy)];
+        Self { check, findings, skipped: Some(error.to_string()) }
     }
 }
 
@@ -46,7 +55,7 @@ pub(super) async fn blocking(check: Check, facts: impl FnOnce() -> Vec<Finding> 
     let reading = async {
         match tokio::task::spawn_blocking(facts).await {
             Ok(findings) => Outcome::done(check, findings),
-            Err(_) => Outcome::skipped(check, "a defect stopped the check"),
+            Err(_) => Outcome::failed(check, "a defect stopped it"),
         }
     };
     limited(check, Duration::ZERO, reading).await
@@ -72,8 +81,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_check_that_panics_is_skipped() {
+    async fn a_check_that_panics_is_a_finding() {
         let outcome = blocking(Check::Disk, || panic!("in a check")).await;
-        assert_eq!((outcome.findings.len(), outcome.skipped.is_some()), (0, true));
+        assert_eq!(outcome.findings[0].sentence, "The check `disk` could not be done: a defect stopped it.");
+        assert!(outcome.skipped.is_some());
     }
 }

@@ -39,7 +39,7 @@ pub(super) async fn examine(config: &Config, store: &Store, most: usize) -> Vec<
                 rows = sample;
                 Outcome::done(Check::Tenants, findings)
             }
-            Err(error) => Outcome::skipped(Check::Tenants, error.to_string()),
+            Err(error) => Outcome::failed(Check::Tenants, error),
         }
     };
     let tenants = limited(Check::Tenants, Duration::ZERO, reading).await;
@@ -82,7 +82,7 @@ async fn of_tenants(config: &Config, store: &Store, rows: &[ConnectionRow], stat
 fn of_access(row: &ConnectionRow, reason: Reason, detail: &str) -> Finding {
     let sentence = format!("The connection of tenant {} cannot be used: {detail}.", row.tenant);
     Finding::error(Check::Tenants, sentence, reason.remedy())
-        .with(format!("testmo-courier tenants show {}", row.tenant))
+        .with(format!("testmo-courier tenants show {}", in_shell(row.tenant.as_str())))
 }
 
 fn of_light(row: &ConnectionRow, light: StatusLight) -> Option<Finding> {
@@ -111,11 +111,11 @@ fn of_light(row: &ConnectionRow, light: StatusLight) -> Option<Finding> {
 
 /// Connects to the Testmo instances of the sample, without a key and only where an account may be sent requests now.
 async fn greetings(config: &Config, store: &Store, rows: &[ConnectionRow]) -> Outcome {
-    let more = config.testmo.request_timeout;
+    let more = longest(config.testmo.request_timeout, rows.len());
     let asking = async {
         let origins = match open_origins(&config.testmo, store, rows).await {
             Ok(origins) => origins,
-            Err(error) => return Outcome::skipped(Check::Testmo, error.to_string()),
+            Err(error) => return Outcome::failed(Check::Testmo, error),
         };
         let greeted: Vec<(Origin, Result<Greeting, ApiError>)> = iter(origins)
             .map(|origin| async move {
@@ -129,6 +129,11 @@ async fn greetings(config: &Config, store: &Store, rows: &[ConnectionRow]) -> Ou
         Outcome::done(Check::Testmo, findings.collect())
     };
     limited(Check::Testmo, more, asking).await
+}
+
+/// Returns how long it takes to ask so many instances of which none answers.
+fn longest(request_timeout: Duration, instances: usize) -> Duration {
+    request_timeout.saturating_mul(u32::try_from(instances.div_ceil(AT_ONCE)).unwrap_or(u32::MAX))
 }
 
 /// Returns the origins whose accounts are neither paused by rate limit nor failing.
@@ -194,6 +199,12 @@ mod tests {
         assert_eq!(taken(4), [0, 3, 6, 9]);
         assert_eq!(taken(1), [0]);
         assert_eq!(taken(0), [0; 0]);
+    }
+
+    #[test]
+    fn instances_of_which_none_answers_are_all_waited_for() {
+        let second = Duration::from_secs(1);
+        assert_eq!([0, 1, AT_ONCE, AT_ONCE + 1].map(|instances| longest(second, instances).as_secs()), [0, 1, 1, 2]);
     }
 
     #[test]

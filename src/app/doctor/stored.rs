@@ -13,6 +13,8 @@ use crate::tenants::{KeyError, Keyring, MASTER_KEY_FACT};
 const LONGEST_LAG: Duration = Duration::from_secs(3_600);
 /// How far this machine's clock may differ from the store's, in milliseconds. A worker reports as much at its start.
 const CLOCK_TOLERANCE_MS: i64 = 5_000;
+/// How long the database may take for what is no check.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Opens the store, and compares its tables with this version.
 pub(super) async fn open(config: &Config) -> (Outcome, Option<Store>, TablesState) {
@@ -35,13 +37,18 @@ pub(super) async fn open(config: &Config) -> (Outcome, Option<Store>, TablesStat
     (outcome, opened, tables)
 }
 
+/// Returns the version of the database, if it shows it in time.
+pub(super) async fn version(store: &Store) -> Option<String> {
+    tokio::time::timeout(PATIENCE, store.database_version()).await.ok()?.ok()
+}
+
 /// Returns why nothing but the tables can be examined, if these are not those of this version.
 pub(super) fn unreadable(tables: &TablesState) -> Option<&'static str> {
     (!tables.waiting.is_empty()).then_some("the store's tables are older than this version")
 }
 
 fn of_error(config: &Config, error: &StoreError) -> Finding {
-    let StoreError::Missing(place) = error else { return Finding::of_error(Check::Store, error) };
+    let StoreError::Missing(place) = error else { return Finding::of_store(Check::Store, error) };
     let remedy = match StoreLocation::of(&config.store) {
         StoreLocation::File(_) => "Create it in a folder that exists, or check store.url.",
         StoreLocation::Server(_) => "Create its tables, or check store.url.",
@@ -84,10 +91,10 @@ pub(super) async fn master_key(config: &Config, store: &Store) -> Outcome {
         match store.fact(MASTER_KEY_FACT).await {
             Ok(Some(word)) if !keyring.knows(&word) => {
                 let error = KeyError::OtherMasterKey(config.keys.master_key_file.clone());
-                Outcome::done(Check::MasterKey, vec![Finding::of_error(Check::MasterKey, &error)])
+                Outcome::done(Check::MasterKey, vec![Finding::of_key(Check::MasterKey, &error)])
             }
             Ok(_) => Outcome::done(Check::MasterKey, Vec::new()),
-            Err(error) => Outcome::skipped(Check::MasterKey, error.to_string()),
+            Err(error) => Outcome::failed(Check::MasterKey, error),
         }
     };
     limited(Check::MasterKey, Duration::ZERO, checking).await
@@ -98,7 +105,7 @@ pub(super) async fn retention(config: &Config, store: &Store) -> Outcome {
     let reading = async {
         match store.unpruned_for(config.store.retention).await {
             Ok(behind) => Outcome::done(Check::Retention, of_lag(behind.unwrap_or_default()).into_iter().collect()),
-            Err(error) => Outcome::skipped(Check::Retention, error.to_string()),
+            Err(error) => Outcome::failed(Check::Retention, error),
         }
     };
     limited(Check::Retention, Duration::ZERO, reading).await
@@ -118,14 +125,14 @@ pub(super) async fn clock(store: &Store) -> Outcome {
     let reading = async {
         let ahead = match store.ahead_of(&Clock::system()).await {
             Ok(ahead) => ahead,
-            Err(error) => return Outcome::skipped(Check::Clock, error.to_string()),
+            Err(error) => return Outcome::failed(Check::Clock, error),
         };
         match store.clock_lag().await {
             Ok(lag) => {
                 let behind = i64::try_from(lag.as_millis()).unwrap_or(i64::MAX);
                 Outcome::done(Check::Clock, of_clock(ahead, behind).into_iter().collect())
             }
-            Err(error) => Outcome::skipped(Check::Clock, error.to_string()),
+            Err(error) => Outcome::failed(Check::Clock, error),
         }
     };
     limited(Check::Clock, Duration::ZERO, reading).await
@@ -148,12 +155,14 @@ fn of_clock(ahead: i64, latest_ahead: i64) -> Option<Finding> {
 /// Closes a store that was only read.
 pub(super) async fn close(store: Option<Store>) {
     if let Some(store) = store {
-        drop(tokio::time::timeout(Duration::from_secs(5), store.close()).await);
+        drop(tokio::time::timeout(PATIENCE, store.close()).await);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::config::{Sources, load};
 
@@ -177,8 +186,10 @@ mod tests {
         let missing = of_error(&config, &StoreError::Missing("x.db".into()));
         assert_eq!(missing.command.as_deref(), Some("testmo-courier init"));
         let away = of_error(&config, &StoreError::Away("refused".into()));
-        assert_eq!(away.sentence, "the store does not respond (refused)");
-        assert!(away.remedy.starts_with("check that the database runs"), "{away:?}");
+        assert_eq!(away.sentence, "The store does not respond (refused).");
+        assert!(away.remedy.starts_with("Check that the database runs"), "{away:?}");
+        let failed = of_error(&config, &StoreError::Database(Arc::new(sqlx::Error::Protocol("a: b".into()))));
+        assert!(failed.sentence.contains("a: b") && failed.remedy.starts_with("Check store.url"), "{failed:?}");
     }
 
     #[test]

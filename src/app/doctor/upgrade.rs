@@ -41,7 +41,8 @@ async fn facts(store: &Store) -> Result<Facts, StoreError> {
 fn findings(facts: &Facts, tables: &TablesState) -> Vec<Finding> {
     let mut found = Vec::from_iter(of_versions(&facts.workers));
     if facts.requests > 0 {
-        let sentence = format!("{} create requests are under way.", facts.requests);
+        let requests = usize::try_from(facts.requests).unwrap_or(usize::MAX);
+        let sentence = format!("{} under way.", counted(requests, "create request is", "create requests are"));
         let remedy = "Stop each worker by SIGTERM and wait for its end, so that it lets them finish.";
         found.push(Finding::note(Check::Upgrade, sentence, remedy).with("testmo-courier lanes waiting"));
     }

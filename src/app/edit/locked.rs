@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::difference::difference;
+use crate::app::plural::counted;
 use crate::batch::ledger::BatchRecord;
 use crate::batch::message::Places;
 use crate::batch::{Batch, BatchId, TenantId};
@@ -64,9 +65,9 @@ pub(super) fn check(
 ) -> Result<(), Locked> {
     if before.cases.len() != after.cases.len() {
         let why = format!(
-            "the batch has {} cases, and the generator awaits an outcome for each; publish further cases in a message of \
-             their own, and leave a case as it is that is not to be delivered",
-            before.cases.len()
+            "the batch has {}, and the generator awaits an outcome for each; publish further cases in a message of their own, \
+             and leave a case as it is that is not to be delivered",
+            counted(before.cases.len(), "case", "cases")
         );
         return Err(locked("/cases", why));
     }

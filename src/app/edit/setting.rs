@@ -4,6 +4,8 @@ use std::str::FromStr;
 
 use serde_json::{Map, Value};
 
+use crate::app::plural::counted;
+
 /// The keys of a message that are not keys of a case.
 const KEYS_OF_MESSAGE: [&str; 11] = [
     "schema_version",
@@ -108,7 +110,10 @@ fn put(
             let count = list.len();
             match name.parse::<usize>().ok().and_then(|at| list.get_mut(at)) {
                 Some(entry) => put(entry, format!("{pointer}/{name}"), rest, value, is_locked),
-                None => Err(format!("{pointer} has {count} entries and no entry {name}: count from 0, or write *")),
+                None => {
+                    let entries = counted(count, "entry", "entries");
+                    Err(format!("{pointer} has {entries} and no entry {name}: count from 0, or write *"))
+                }
             }
         }
         (Part::Every, _) => Err(format!("{} is not a list, so * names nothing in it", shown(&pointer))),

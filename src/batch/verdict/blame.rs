@@ -173,7 +173,7 @@ pub fn listed<'a>(cases: impl IntoIterator<Item = (usize, &'a str, &'a [FieldRef
         }
     }
     if left_out > 0 {
-        list.push_str(&format!("; and {left_out} more cases"));
+        list.push_str(&format!("; and {left_out} more {}", if left_out == 1 { "case" } else { "cases" }));
     }
     list
 }

@@ -8,7 +8,7 @@ use testmo_courier::app::actor::Actor;
 use testmo_courier::app::undo::{Outcome, Plan, Tools, UndoError, UndoItem, UndoKind, carry_out, plan};
 use testmo_courier::app::view::UndoView;
 
-use super::super::confirm::{ask_why, can_ask, confirm};
+use super::super::confirm::{agree, ask_why, can_ask};
 use super::super::failure::Failure;
 use super::super::open::context;
 use super::super::output::{Output, visible};
@@ -136,9 +136,7 @@ async fn change(
     if dry_run || !plan.changes_anything() {
         return if json { out.json(&view) } else { Ok(()) };
     }
-    if !json && !yes && !confirm(out)? {
-        return Err(Failure::finding("Cancelled; nothing was changed.", "Type yes, or add --yes, to go on."));
-    }
+    agree(json || yes, "nothing was changed", out)?;
     let because = match because {
         None if !json && can_ask() => ask_why(out)?,
         given => given.unwrap_or_default(),

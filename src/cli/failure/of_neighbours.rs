@@ -20,14 +20,14 @@ impl From<ConfigError> for Failure {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
+        let (what, remedy) = error.fact_and_remedy();
         match error {
-            StoreError::Missing(_) | StoreError::NoDatabase(_) => Self::Usage(Words::split(error)),
-            StoreError::Encoding { .. } => {
-                let text = error.to_string();
-                let (what, remedy) = text.split_once(": ").unwrap_or((&text, ""));
+            StoreError::Missing(_) | StoreError::NoDatabase(_) | StoreError::Encoding { .. } => {
                 Self::usage(what, remedy)
             }
-            StoreError::SetBack { .. } | StoreError::Restored => Self::Finding(Words::split(error)),
+            StoreError::SetBack { .. } | StoreError::Restored | StoreError::Data(_) | StoreError::Panicked(_) => {
+                Self::finding(what, remedy)
+            }
             StoreError::InUse(_)
             | StoreError::Away(_)
             | StoreError::Tls { .. }
@@ -45,13 +45,11 @@ impl From<StoreError> for Failure {
             | StoreError::Forbidden(_)
             | StoreError::NotWritable(_)
             | StoreError::Unreadable(_)
-            | StoreError::Newer => Self::Unreachable(Words::split(error)),
-            StoreError::Database(_) | StoreError::Migration(_) | StoreError::Malformed(_) | StoreError::Closed => {
-                Self::unreachable(error, "check store.url, the owner of the store, and the free space on its disk")
-            }
-            StoreError::Data(_) | StoreError::Panicked(_) => {
-                Self::finding(error, "report this defect with the log lines before this one")
-            }
+            | StoreError::Newer
+            | StoreError::Database(_)
+            | StoreError::Migration(_)
+            | StoreError::Malformed(_)
+            | StoreError::Closed => Self::unreachable(what, remedy),
         }
     }
 }

@@ -101,11 +101,12 @@ fn text(details: &ReplayDetails, now: i64) -> String {
     all.extend(row.reason.clone().map(|reason| ("because", reason)));
     all.extend(row.started_at.map(|at| ("started", relative(at, now))));
     all.extend(row.ended_at.map(|at| ("ended", relative(at, now))));
-    all.extend(row.per_minute.map(|rate| ("rate", format!("at most {rate} batches per minute"))));
+    let number = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+    let rate = |rate: u32| format!("at most {} per minute", counted(number(rate.into()), "batch", "batches"));
+    all.extend(row.per_minute.map(|most| ("rate", rate(most))));
     if let Some(summary) = &details.summary {
         let expected = summary.forecasts.iter().map(|count| format!("{} {}", count.batches, count.forecast));
         all.push(("expected", expected.collect::<Vec<_>>().join(", ")));
-        let number = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
         let batches = format!("{} of {}", summary.tried, counted(number(summary.batches), "batch", "batches"));
         let cases = counted(number(summary.cases), "case", "cases");
         let requests = counted(number(summary.requests), "request", "requests");
@@ -148,7 +149,8 @@ fn parts(parts: &[PartProgress]) -> String {
     }
     let mut text = format!("\n{}\n", list.columns().join("\n"));
     if shown.len() > PARTS {
-        text.push_str(&format!("and {} more parts, which --json shows\n", shown.len() - PARTS));
+        let more = counted(shown.len() - PARTS, "more part", "more parts");
+        text.push_str(&format!("and {more}, which --json shows\n"));
     }
     text
 }

@@ -8,7 +8,7 @@ use testmo_courier::app::candidates::{self, Decided, Decisions, Found};
 use testmo_courier::app::shelf::{EntryName, named};
 use testmo_courier::app::view::CandidatesView;
 
-use super::super::confirm::confirm;
+use super::super::confirm::agree;
 use super::super::failure::Failure;
 use super::super::open::context;
 use super::super::output::{Output, in_shell, visible};
@@ -85,9 +85,7 @@ pub(crate) async fn execute(
     }
     if !json {
         out.line(format_args!("{}.", consequence(adopted, missing)))?;
-        if !yes && !confirm(out)? {
-            return Err(Failure::finding("Cancelled; nothing was decided.", "Type yes, or add --yes, to go on."));
-        }
+        agree(yes, "nothing was decided", out)?;
     }
     let entry = found.entry.id;
     let decided = found.decide(&context, &decisions, actor, because.as_deref()).await?;

@@ -5,7 +5,7 @@ use testmo_courier::app::actor::Actor;
 use testmo_courier::app::view::PlanOutcomeView;
 use testmo_courier::app::{Store, discard, store_now};
 
-use super::super::confirm::{ask_why, can_ask, confirm};
+use super::super::confirm::{agree, ask_why, can_ask};
 use super::super::failure::Failure;
 use super::super::output::Output;
 use super::super::table::counted;
@@ -64,9 +64,7 @@ pub(crate) async fn execute(
         if ids.is_empty() {
             return Ok(());
         }
-        if !plan.steps.is_empty() && !yes && !confirm(out)? {
-            return Err(Failure::finding("Cancelled; nothing was discarded.", "Type yes, or add --yes, to go on."));
-        }
+        agree(yes || plan.steps.is_empty(), "nothing was discarded", out)?;
     }
     let because = match because {
         None if !plan.steps.is_empty() && !json && can_ask() => ask_why(out)?,

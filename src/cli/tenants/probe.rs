@@ -10,7 +10,7 @@ use testmo_courier::app::connections::{self, ConnectionRow, Verification};
 use testmo_courier::app::view::{ProbeReport, ProbedView, VerifiedView};
 use testmo_courier::app::{AppContext, TenantId, store_now};
 
-use super::super::confirm::confirm;
+use super::super::confirm::agree;
 use super::super::failure::Failure;
 use super::super::open::context;
 use super::super::output::{Colour, Output, visible};
@@ -69,9 +69,7 @@ pub(crate) async fn execute(
              project may be notified. Testmo may go on offering the tags that begin with `{TAG}`.",
             visible(&project)
         ))?;
-        if !confirm(out)? {
-            return Err(Failure::finding("cancelled; nothing was sent", "Type yes, or add --yes, to go on."));
-        }
+        agree(false, "nothing was sent", out)?;
     }
     match probe::probe(&context, actor, &arguments.tenant, arguments.write).await? {
         Probed::NotVerified(verified) => not_verified(&context, &verified, arguments.json, out).await,

@@ -7,7 +7,7 @@ use testmo_courier::app::actor::Actor;
 use testmo_courier::app::rotation::{FileAfter, Rotated, RotationOrder, finish, rotate};
 use testmo_courier::config::Config;
 
-use super::super::confirm::confirm;
+use super::super::confirm::agree;
 use super::super::failure::Failure;
 use super::super::open::configuration;
 use super::super::output::Output;
@@ -55,9 +55,7 @@ pub(crate) async fn execute(
         return print(&rotated, &config, out);
     }
     out.line("This gives up the former master key: workers that still use it can no longer send anything.")?;
-    if !yes && !confirm(out)? {
-        return Err(Failure::finding("Cancelled; the former master key stays.", "Type yes, or add --yes, to go on."));
-    }
+    agree(yes, "the former master key stays", out)?;
     let former = finish(&config, actor, because.as_deref()).await?;
     out.line(format_args!("Finished. The master key {former} is of use only for backups of this store from before."))
 }

@@ -43,13 +43,22 @@ pub(super) struct Row {
 
 /// Returns the pictures of the last hours and days.
 pub(super) fn plots(trend: &Trend) -> [SpanPlots; 2] {
+    // No worker may have counted in the present half hour yet.
+    let lately = trend.hours.columns.iter().rev().find_map(|column| column.counts).map_or(0, |counts| counts.waiting);
+    let [hours, days] = [("24 hours ago", "half an hour"), ("30 days ago", "a day")];
     [
-        span("trend-hours", "The last 24 hours", ("24 hours ago", "half an hour"), &trend.hours),
-        span("trend-days", "The last 30 days", ("30 days ago", "a day"), &trend.days),
+        span("trend-hours", "The last 24 hours", hours, (&trend.hours, lately)),
+        span("trend-days", "The last 30 days", days, (&trend.days, lately)),
     ]
 }
 
-fn span(id: &'static str, title: &'static str, (from, column): (&'static str, &str), span: &Span) -> SpanPlots {
+/// Draws a span; `lately` is how many batches waited at last, which a long column does not show.
+fn span(
+    id: &'static str,
+    title: &'static str,
+    (from, column): (&'static str, &str),
+    (span, lately): (&Span, u64),
+) -> SpanPlots {
     let numbers = |number: fn(Counts) -> u64| -> Vec<u64> {
         span.columns.iter().map(|column| column.counts.map_or(0, number)).collect()
     };
@@ -59,8 +68,7 @@ fn span(id: &'static str, title: &'static str, (from, column): (&'static str, &s
         let (all, most) = (numbers.iter().sum(), most(numbers));
         format!("{} in all, at most {} in {column}", grouped(all), grouped(most))
     };
-    let last = waiting.last().copied().unwrap_or(0);
-    let waited = format!("{} lately, {} at most", grouped(last), grouped(most(&waiting)));
+    let waited = format!("{} lately, {} at most", grouped(lately), grouped(most(&waiting)));
     let plot = |name, class, about, numbers: &[u64]| Plot { name, class, about, path: path(numbers) };
     let row = |column: &Column| {
         let (at, shown) = (rfc3339(column.began_at)?, absolute(column.began_at));
@@ -113,9 +121,15 @@ mod tests {
     fn each_picture_says_in_words_what_it_shows_and_the_table_has_what_was_counted() {
         let counts = |delivered, failed, waiting| Some(Counts { delivered, failed, waiting });
         let column = |began_at, counts| Column { began_at, counts };
-        let columns = vec![column(0, counts(1_000, 1, 5)), column(1_800_000, None), column(3_600_000, counts(2, 0, 3))];
+        let columns = vec![
+            column(0, counts(1_000, 1, 5)),
+            column(1_800_000, None),
+            column(3_600_000, counts(2, 0, 3)),
+            column(5_400_000, None),
+        ];
         let span = Span { column_ms: 1_800_000, columns };
-        let [hours, days] = plots(&Trend { hours: span.clone(), days: span });
+        let day = Span { column_ms: 86_400_000, columns: vec![column(0, counts(1_002, 1, 5))] };
+        let [hours, days] = plots(&Trend { hours: span, days: day });
         let about: Vec<&str> = hours.plots.iter().map(|plot| plot.about.as_str()).collect();
         assert_eq!(
             about,
@@ -125,7 +139,8 @@ mod tests {
                 "3 lately, 5 at most"
             ]
         );
-        let rows: Vec<&str> = days.rows.iter().map(|row| row.shown.as_str()).collect();
+        let rows: Vec<&str> = hours.rows.iter().map(|row| row.shown.as_str()).collect();
         assert_eq!(rows, ["1970-01-01 01:00:00Z", "1970-01-01 00:00:00Z"]);
+        assert_eq!(days.plots[2].about, "3 lately, 5 at most", "not the most that waited in the present day");
     }
 }

@@ -16,6 +16,7 @@ use crate::app::connections::Verification;
 use crate::app::connections::probe::{
     Done, Finding, Found, LeftCase, ProbeError, Probed, TAG, consequence, probe, sentence, word,
 };
+use crate::app::plural::counted;
 
 pub(super) const ROUTES: &[Route] = &[
     Route {
@@ -167,9 +168,9 @@ fn said(probed: &Probed) -> Notice {
 fn numbers(done: &Done) -> String {
     let count = |result| done.probe.findings.iter().filter(|found| found.result == result).count();
     format!(
-        "Probed: {} assumptions hold, {} do not hold, {} were not seen.",
-        count(Found::Holds),
-        count(Found::DoesNotHold),
-        count(Found::NotSeen)
+        "Probed: {}, {}, {}.",
+        counted(count(Found::Holds), "assumption holds", "assumptions hold"),
+        counted(count(Found::DoesNotHold), "does not hold", "do not hold"),
+        counted(count(Found::NotSeen), "was not seen", "were not seen")
     )
 }

@@ -15,9 +15,27 @@ fn with_title(remark: &str) -> String {
     }
 }
 
+/// Divides a remark into what is a command, between backticks, and what is not.
+pub(super) fn parts(remark: &str) -> Vec<(bool, &str)> {
+    if remark.matches('`').count() % 2 == 1 {
+        return vec![(false, remark)];
+    }
+    let parts = remark.split('`').enumerate().map(|(at, part)| (at % 2 == 1, part));
+    parts.filter(|(_, part)| !part.is_empty()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_command_is_what_is_between_backticks() {
+        assert_eq!(parts("1 waits: `a b`"), [(false, "1 waits: "), (true, "a b")]);
+        assert_eq!(parts("`a` or `b`."), [(true, "a"), (false, " or "), (true, "b"), (false, ".")]);
+        for whole in ["no command", "it`s one"] {
+            assert_eq!(parts(whole), [(false, whole)]);
+        }
+    }
 
     #[test]
     fn a_remark_begins_with_a_title_in_place_of_a_code() {

@@ -7,19 +7,20 @@ mod model;
 
 use async_trait::async_trait;
 
-use super::sql::{self, Bound, Columns};
+use super::sql::{self, Bound, Columns, Transaction};
 use super::{Store, StoreError};
 
-pub use self::model::{Counts, TrendStep, Width};
+pub use self::model::{Addition, Counts, TrendStep, Width};
 
 /// Remembers what workers counted.
 #[async_trait]
 pub trait TrendStore: Send + Sync {
-    /// Adds what a worker has counted to the steps in which `at` lies, in milliseconds on the store's clock.
+    /// Adds what a worker has counted to the steps in which its time lies; nothing if this addition, or a later one of the
+    /// worker, was added before.
     ///
     /// # Errors
-    /// When the store does not answer; it was added or not.
-    async fn add_to_trend(&self, at: i64, counts: Counts) -> Result<(), StoreError>;
+    /// When the store does not answer; it was added or not, and may be added again.
+    async fn add_to_trend(&self, addition: &Addition) -> Result<(), StoreError>;
 
     /// Returns the steps of a width that began at `since` or later, in order. Steps in which no worker counted are left out.
     ///
@@ -34,6 +35,10 @@ pub trait TrendStore: Send + Sync {
     async fn forget_trend(&self) -> Result<u64, StoreError>;
 }
 
+/// Notes an addition, unless it was noted before.
+const NOTE: &str = "INSERT INTO trend_sources (source, number, added_at) VALUES ($1, $2, $3) ON CONFLICT (source) DO UPDATE \
+                    SET number = excluded.number, added_at = excluded.added_at WHERE trend_sources.number < excluded.number";
+
 /// Adds to a fine and a coarse step. Each replica changes the fine one first, so that none waits for another in a circle.
 const ADD: &str = "INSERT INTO trend (width, began_at, delivered, failed, waiting) \
                    VALUES ($1, $2, $5, $6, $7), ($3, $4, $5, $6, $7) ON CONFLICT (width, began_at) DO UPDATE SET \
@@ -45,13 +50,18 @@ const READ: &str = "SELECT began_at, delivered, failed, waiting FROM trend WHERE
 
 #[async_trait]
 impl TrendStore for Store {
-    async fn add_to_trend(&self, at: i64, counts: Counts) -> Result<(), StoreError> {
-        let count = |number: u64| Bound::Int(i64::try_from(number).unwrap_or(i64::MAX));
+    async fn add_to_trend(&self, addition: &Addition) -> Result<(), StoreError> {
+        let Addition { source, number, at, counts } = addition;
+        let mut transaction = Transaction::begin(&self.writers, &self.clock).await?;
+        let note = vec![Bound::Text(source.clone()), count(*number), Bound::Int(transaction.now)];
+        if sql::execute(transaction.conn()?, NOTE, note).await? == 0 {
+            return transaction.roll_back().await;
+        }
         let mut bounds: Vec<Bound> =
-            Width::ALL.iter().flat_map(|width| [Bound::Int(width.ms()), Bound::Int(width.begin_of(at))]).collect();
+            Width::ALL.iter().flat_map(|width| [Bound::Int(width.ms()), Bound::Int(width.begin_of(*at))]).collect();
         bounds.extend([counts.delivered, counts.failed, counts.waiting].map(count));
-        let mut conn = self.writing().await?;
-        sql::execute(&mut conn, ADD, bounds).await.map(drop)
+        sql::execute(transaction.conn()?, ADD, bounds).await?;
+        transaction.commit().await
     }
 
     async fn trend(&self, width: Width, since: i64) -> Result<Vec<TrendStep>, StoreError> {
@@ -74,6 +84,12 @@ impl TrendStore for Store {
             let sql = "DELETE FROM trend WHERE width = $1 AND began_at < $2";
             forgotten += sql::execute(&mut conn, sql, bounds).await?;
         }
+        let bounds = vec![Bound::Int(now.saturating_sub(Width::Coarse.kept_ms()))];
+        sql::execute(&mut conn, "DELETE FROM trend_sources WHERE added_at < $1", bounds).await?;
         Ok(forgotten)
     }
+}
+
+fn count(number: u64) -> Bound {
+    Bound::Int(i64::try_from(number).unwrap_or(i64::MAX))
 }

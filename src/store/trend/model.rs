@@ -20,6 +20,19 @@ pub struct Counts {
     pub waiting: u64,
 }
 
+/// What a worker adds to the trend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Addition {
+    /// The name of the worker, which no other one has.
+    pub source: String,
+    /// Which of the worker's additions this is: a later one has a larger number.
+    pub number: u64,
+    /// When it was counted, in milliseconds on the store's clock.
+    pub at: i64,
+    /// What was counted.
+    pub counts: Counts,
+}
+
 /// A step in which something was counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TrendStep {

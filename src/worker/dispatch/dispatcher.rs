@@ -1,12 +1,10 @@
 //! Queues batches in lanes, starts work on them, and carries out the disposition of each.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 
 use super::background::{Background, give_back};
@@ -18,16 +16,16 @@ use super::paused::is_paused;
 use super::report;
 use super::set_aside::cause_of;
 use super::shed::Shed;
+use super::under_way::{Ended, UnderWay};
 use crate::account::Signal;
 use crate::batch::{Reason, TenantId};
-use crate::guard::Task;
 use crate::lane::{Lanes, QueuePosition};
 use crate::store::accounts::{AccountObservation, LaneOverride};
 use crate::store::ledger::Commit;
 use crate::store::shelf::DueTenant;
 use crate::worker::context::WorkerContext;
-use crate::worker::delivery::{Delivery, PAUSED, deliver};
-use crate::worker::model::{ActiveBatch, Disposition, Dispositions, LaneUpdate, PushFeedback, WorkKey};
+use crate::worker::delivery::{Delivery, PAUSED};
+use crate::worker::model::{ActiveBatch, Disposition, Dispositions, LaneUpdate, WorkKey};
 
 /// How often the dispatcher searches for batches that wait too long.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -39,24 +37,15 @@ const GIVING_BACK: Duration = Duration::from_secs(1);
 /// The one task that owns the lanes of a worker.
 pub(in crate::worker) struct Dispatcher {
     context: Arc<WorkerContext>,
-    delivery: Arc<Delivery>,
     lanes: Lanes<Box<ActiveBatch>>,
     in_flight: InFlight,
-    work: JoinSet<(Dispositions, PushFeedback)>,
-    /// What each task works on: a task that panics cannot return it.
-    working_on: HashMap<Id, WorkingOn>,
+    work: UnderWay,
     background: Background,
     /// Commands from work in the background.
     commands: mpsc::UnboundedReceiver<DispatcherCommand>,
     closed: ClosedAccounts,
     shed: Shed,
     overrides: Vec<LaneOverride>,
-}
-
-struct WorkingOn {
-    account: Arc<str>,
-    tenant: TenantId,
-    batches: Vec<WorkKey>,
 }
 
 impl Dispatcher {
@@ -67,10 +56,8 @@ impl Dispatcher {
             lanes: Lanes::new(limits(&context)),
             background: Background::new(context.clone(), sender),
             context,
-            delivery,
             in_flight: InFlight::default(),
-            work: JoinSet::new(),
-            working_on: HashMap::new(),
+            work: UnderWay::new(delivery),
             commands,
             closed: ClosedAccounts::default(),
             shed: Shed::default(),
@@ -96,7 +83,7 @@ impl Dispatcher {
                 _ = sweep.tick() => self.sweep(),
                 () = live.changed() => self.lanes.keep_to(limits(&self.context)),
                 Some(view) = views.recv() => self.show(view),
-                Some(ended) = self.work.join_next_with_id() => self.ended(ended),
+                Some(ended) = self.work.next_end() => self.ended(ended),
                 Some(command) = self.commands.recv() => self.handle(command),
                 Some(command) = commands.recv() => self.handle(command),
                 () = sleep_until(wake_at) => {}
@@ -192,32 +179,13 @@ impl Dispatcher {
         let now = Instant::now();
         while let Some(mut pack) = self.lanes.next(now) {
             pack.parts.iter_mut().for_each(|(batch, _)| self.closed.note_wait(batch));
-            let batches = pack.parts.iter().map(|(batch, _)| batch.key.clone()).collect();
-            let working_on = WorkingOn { account: pack.account.clone(), tenant: pack.tenant.clone(), batches };
-            let delivery = self.delivery.clone();
-            let task = self.work.spawn(async move { deliver(&delivery, pack).await });
-            self.working_on.insert(task.id(), working_on);
+            self.work.start(pack);
         }
     }
 
-    fn ended(&mut self, ended: Result<(Id, (Dispositions, PushFeedback)), JoinError>) {
-        let (task, worked) = match ended {
-            Ok((task, worked)) => (task, Some(worked)),
-            Err(error) => {
-                let batches = self.working_on.get(&error.id()).map(|on| names(&on.batches)).unwrap_or_default();
-                self.context.metrics.panics.with_label_values(&[Task::Dispatcher.name()]).inc();
-                let count = self.working_on.get(&error.id()).map_or(0, |on| on.batches.len());
-                self.context.metrics.own_errors.with_label_values(&["panic"]).inc_by(count as u64);
-                tracing::error!(
-                    %error, batches,
-                    "a defect stopped the work on some batches; they are returned to the queue or the shelf"
-                );
-                (error.id(), None)
-            }
-        };
-        let Some(WorkingOn { account, tenant, batches }) = self.working_on.remove(&task) else { return };
+    fn ended(&mut self, Ended { account, tenant, batches, end }: Ended) {
         let now = Instant::now();
-        let Some((dispositions, feedback)) = worked else {
+        let Some((dispositions, feedback)) = end else {
             self.lanes.finished(&account, &tenant, &Default::default(), now);
             batches.into_iter().for_each(|key| self.background.give_back_later(key));
             return;
@@ -377,7 +345,7 @@ impl Dispatcher {
             self.count();
             tokio::select! {
                 biased;
-                Some(ended) = self.work.join_next_with_id() => self.ended(ended),
+                Some(ended) = self.work.next_end() => self.ended(ended),
                 () = stop.is_cut() => {
                     tracing::warn!(requests = self.work.len(), "the drain timeout is over; claims stay until their leases expire");
                     stop.note_cut("requests to Testmo");
@@ -402,8 +370,4 @@ impl Dispatcher {
         }
         self.background.finished().await;
     }
-}
-
-fn names(batches: &[WorkKey]) -> String {
-    batches.iter().map(|key| key.batch.to_string()).collect::<Vec<_>>().join(", ")
 }

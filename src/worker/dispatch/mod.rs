@@ -10,6 +10,7 @@ mod paused;
 mod report;
 mod set_aside;
 mod shed;
+mod under_way;
 
 pub(super) use self::command::DispatcherCommand;
 pub use self::command::View;

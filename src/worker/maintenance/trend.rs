@@ -10,7 +10,7 @@ use crate::batch::Reason;
 use crate::guard::{Task, may_panic};
 use crate::metrics::{Metrics, UNKNOWN_REASON};
 use crate::store::StoreError;
-use crate::store::trend::{Counts, Width};
+use crate::store::trend::{Addition, Counts, Width};
 use crate::worker::context::WorkerContext;
 use crate::worker::unit::unit;
 
@@ -21,32 +21,63 @@ const LONGEST_FAREWELL: Duration = Duration::from_millis(500);
 /// Outcomes after which a batch needs a person.
 const FAILED: [&str; 3] = ["partial", "failed", "dead"];
 
+/// What a worker has added to the trend.
+#[derive(Debug, Default)]
+struct Added {
+    /// What was counted up to the last addition.
+    total: Counts,
+    /// The number of the last addition.
+    number: u64,
+    /// The last addition, if it is not known to be stored.
+    unanswered: Option<Addition>,
+}
+
 /// Keeps the trend until `stop`, and then adds what was counted last.
 pub(in crate::worker) async fn keep_trend(context: Arc<WorkerContext>, stop: CancellationToken) {
-    let mut added = Counts::default();
+    let mut added = Added::default();
     let mut is_running = true;
     while is_running {
         let began_at = context.store.now();
         is_running = stop.run_until_cancelled(sleep(until_end(began_at))).await.is_some();
         let total = totals(&context.metrics);
-        let adding = unit(&context, Task::Health, &"the trend", add(&context, began_at, since(total, added)));
+        let adding = unit(&context, Task::Health, &"the trend", add(&context, &mut added, began_at, total));
         let end = if is_running {
             stop.run_until_cancelled(adding).await
         } else {
             timeout(LONGEST_FAREWELL, adding).await.ok()
         };
-        match end {
-            Some(Ok(())) => added = total,
+        if let Some(Err(error)) = end {
             // It is added with the next step.
-            Some(Err(error)) => tracing::warn!(%error, "the trend cannot be stored"),
-            None => return,
+            tracing::warn!(%error, "the trend cannot be stored");
         }
     }
 }
 
-async fn add(context: &WorkerContext, began_at: i64, counts: Counts) -> Result<(), StoreError> {
+/// Adds what is not known to be stored, and then what was counted since.
+async fn add(context: &WorkerContext, added: &mut Added, began_at: i64, total: Counts) -> Result<(), StoreError> {
     may_panic("trend", &"counts");
-    context.store.add_to_trend(began_at, counts).await
+    loop {
+        let (addition, is_last) = added.next(&context.holder, began_at, total);
+        context.store.add_to_trend(addition).await?;
+        added.unanswered = None;
+        if is_last {
+            return Ok(());
+        }
+    }
+}
+
+impl Added {
+    /// Returns what is added next, and whether nothing is left after it. An addition that was not answered is sent again as it
+    /// was, so that the store recognizes it.
+    fn next(&mut self, source: &str, at: i64, total: Counts) -> (&Addition, bool) {
+        let is_last = self.unanswered.is_none();
+        let addition = self.unanswered.get_or_insert_with(|| {
+            self.number += 1;
+            let counts = since(total, std::mem::replace(&mut self.total, total));
+            Addition { source: source.to_owned(), number: self.number, at, counts }
+        });
+        (addition, is_last)
+    }
 }
 
 /// Returns how long it takes until the step is over in which a time lies, in milliseconds on the store's clock.
@@ -81,6 +112,21 @@ mod tests {
         for (at, seconds) in [(0, 301), (1_000, 300), (299_000, 2), (300_000, 301)] {
             assert_eq!(until_end(at), Duration::from_secs(seconds));
         }
+    }
+
+    #[test]
+    fn an_addition_that_was_not_answered_is_sent_again_as_it_was_before_a_new_one() {
+        let counts = |delivered, waiting| Counts { delivered, failed: 0, waiting };
+        let of = |number, at, counts| Addition { source: "w".into(), number, at, counts };
+        let mut added = Added::default();
+        let first = of(1, 100, counts(5, 3));
+        assert_eq!(added.next("w", 100, counts(5, 3)), (&first, true));
+        // The store did not answer, and more was counted meanwhile.
+        assert_eq!(added.next("w", 200, counts(7, 9)), (&first, false));
+        added.unanswered = None;
+        assert_eq!(added.next("w", 200, counts(7, 9)), (&of(2, 200, counts(2, 9)), true));
+        added.unanswered = None;
+        assert_eq!(added.next("w", 300, counts(7, 0)), (&of(3, 300, counts(0, 0)), true));
     }
 
     #[test]

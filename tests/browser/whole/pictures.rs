@@ -4,9 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use testmo_courier::batch::Reason;
-use testmo_courier::store::ledger::Commit;
-use testmo_courier::store::shelf::{ShelfIdentity, ShelvedUntil, Shelving};
-use testmo_courier::store::{LedgerStore, StoreHealth};
+use testmo_courier::store::StoreHealth;
 use testmo_sim::world::AccountSpec;
 
 use crate::driver::Screen;
@@ -45,23 +43,7 @@ fn generated(tenant: &str, id: &str, names: &[&str]) -> Value {
 
 /// Puts a batch on the shelf that waits for a person since so many minutes.
 async fn shelve(stage: &Stage, message: &Value, reason: Reason, minutes: i64) {
-    let text = |member: &str| message[member].as_str().expect("a text");
-    let key = format!("{}/{}", text("tenant_id"), text("batch_id")).parse().expect("a batch");
-    let row = Shelving {
-        identity: ShelfIdentity::Batch(key, "1:f".into()),
-        reason,
-        detail: None,
-        until: ShelvedUntil::Person,
-        account: None,
-        connection: None,
-        parks: 0,
-        failing_since: None,
-        arrived_at: stage.store.now() - minutes * 60_000,
-        published_at: None,
-        headers: Default::default(),
-        body: message.to_string().into_bytes().into(),
-    };
-    stage.store.commit(Commit { shelve: Some(row), ..Commit::default() }.into()).await.expect("a store");
+    stage.shelve_for_person_since(message, reason, stage.store.now() - minutes * 60_000).await;
 }
 
 /// Prepares a console as it is in the middle of a working day.

@@ -14,10 +14,10 @@ use crate::support::stage::LeftOver;
 
 /// Adds large numbers to each column.
 async fn fill(api: &Api) {
-    let (store, counts) = (&api.stage.store, Counts { delivered: 123_456, failed: 7_890, waiting: 54_321 });
+    let (stage, counts) = (&api.stage, Counts { delivered: 123_456, failed: 7_890, waiting: 54_321 });
     for (column_ms, columns) in [(1_800_000, 48), (86_400_000, 30)] {
         for back in 0..columns {
-            store.add_to_trend(store.now() - back * column_ms, counts).await.expect("a store");
+            stage.add_to_trend(stage.store.now() - back * column_ms, counts).await;
         }
     }
 }
@@ -26,7 +26,7 @@ async fn fill(api: &Api) {
 async fn what_a_worker_has_counted_is_on_the_start_page_of_those_who_see_all_tenants() {
     for mut api in both(&["acme"]).await {
         let mut viewer = Browser::logged_in(&api, "viewer", Role::Viewer, None).await;
-        let empty = viewer.get("/").is(200).says("No worker has counted anything yet.");
+        let empty = viewer.get("/").is(200).says("No worker has counted anything in this time.");
         assert!(!empty.text.contains("<svg"), "{}", empty.text);
         api.stage.start_worker();
         for id in ["b-1", "b-2"] {

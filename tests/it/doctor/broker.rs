@@ -21,7 +21,7 @@ async fn a_missing_queue_is_declared_and_one_with_other_arguments_gets_its_setti
     let found = doctor_with(&stage, &[("COURIER_AMQP__DELIVERY_LIMIT", "51")]);
     found.has("error topology");
     assert!(
-        found.finding("topology")["remedy"].to_string().contains("set the configuration to the values"),
+        found.finding("topology")["remedy"].to_string().contains("Set the configuration to the values"),
         "{found:?}"
     );
     doctor_with(&stage, &[("COURIER_AMQP__DELIVERY_LIMIT", "50")]).is_healthy();
@@ -35,7 +35,7 @@ async fn a_wrong_password_a_missing_host_and_a_silent_one_are_found_within_their
     let wrong = url.replace("guest:guest", "guest:wrong");
     let found = doctor_with(&stage, &[("COURIER_AMQP__URL", &wrong)]);
     found.has("error broker");
-    assert!(found.finding("broker")["remedy"].to_string().contains("check user and password"), "{found:?}");
+    assert!(found.finding("broker")["remedy"].to_string().contains("Check user and password"), "{found:?}");
     assert!(!found.report.to_string().contains("wrong@"), "{found:?}");
     doctor_with(&stage, &[("COURIER_AMQP__URL", &url)]).is_healthy();
 
@@ -88,6 +88,28 @@ async fn a_certificate_of_the_broker_that_expires_soon_is_renewed() {
     examine().has("error broker");
     front.renew(authority.server("127.0.0.1"));
     examine().is_healthy();
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_certificate_of_a_broker_with_an_authority_of_its_own_is_read_with_the_settings_of_the_worker() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    let authority = Authority::new();
+    let trusted = stage.path("ca.pem").display().to_string();
+    std::fs::write(&trusted, &authority.pem).expect("a file");
+    let server = ([127, 0, 0, 1], Broker::shared().port()).into();
+    let front = TlsFront::start(server, authority.expiring("127.0.0.1", 5)).await;
+    let url = format!("amqps://guest:guest@{}/{}", front.address, stage.vhost);
+    stage.environment.insert("COURIER_AMQP__URL".into(), url);
+    let found = doctor(&stage);
+    found.has("error broker");
+    assert!(found.finding("broker")["remedy"].to_string().contains("amqp.ca_file"), "{found:?}");
+    stage.environment.insert("COURIER_AMQP__CA_FILE".into(), trusted);
+    doctor(&stage).has("warning broker_certificate");
+    front.renew(authority.server("127.0.0.1"));
+    let found = doctor(&stage);
+    found.is_healthy();
+    assert!(found.is_done("broker_certificate"), "{found:?}");
     stage.end().await;
 }
 

@@ -71,7 +71,7 @@ async fn a_missing_store_is_created_and_a_missing_or_foreign_key_is_restored() {
     let with_other = [settings[0], ("COURIER_KEYS__MASTER_KEY_FILE", foreign.as_str())];
     let found = doctor_with(&stage, &with_other);
     found.has("error master_key");
-    assert!(found.finding("master_key")["remedy"].to_string().contains("restore that master key file"), "{found:?}");
+    assert!(found.finding("master_key")["remedy"].to_string().contains("Restore that master key file"), "{found:?}");
     fs::rename(&key, &kept).expect("a file");
     let found = doctor_with(&stage, &settings);
     found.has("error master_key");

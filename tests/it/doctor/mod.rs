@@ -48,6 +48,12 @@ impl Found {
         text(&self.finding(check)["command"])
     }
 
+    /// Returns whether a check was done.
+    fn is_done(&self, check: &str) -> bool {
+        let checks = self.report["checks"].as_array().expect("checks");
+        checks.iter().any(|of| of["check"] == check && of["not_done"].is_null())
+    }
+
     #[track_caller]
     fn has(&self, finding: &str) {
         assert_eq!(self.code, Some(1), "{self:#?}");
@@ -185,8 +191,8 @@ async fn people_read_a_table_and_what_to_do() {
     assert_eq!(code, Some(1), "{said}");
     for part in [
         "check ",
-        "error topology: queue `testmo.other` does not exist.",
-        "→ run `testmo-courier topology declare`",
+        "error topology: Queue `testmo.other` does not exist.",
+        "→ Run `testmo-courier topology declare`",
         "  $ testmo-courier topology declare",
         "1 finding needs somebody to act.",
     ] {

@@ -1,5 +1,7 @@
 //! Injects faults of the store.
 
+use std::path::Path;
+
 use testmo_courier::store::StoreHealth;
 
 use super::{change, doctor, examined, follow};
@@ -9,16 +11,46 @@ use crate::support::process::{Process, command};
 use crate::support::stage::Stage;
 use crate::support::waiting::until;
 
-/// What takes the newest migration back.
-const OLDER: [&str; 2] = ["DROP TABLE sessions", "DELETE FROM _sqlx_migrations WHERE version = 40"];
 /// What makes the tables those of a later version.
-const NEWER: &str = "UPDATE _sqlx_migrations SET version = 9999 WHERE version = 40";
+const NEWER: &str =
+    "UPDATE _sqlx_migrations SET version = 9999 WHERE version = (SELECT max(version) FROM _sqlx_migrations)";
 
-async fn older_tables_are_migrated_by_the_command_and_newer_ones_are_left_alone(stage: Stage) {
+/// Returns the version of the newest migration, and its script.
+fn newest_migration(database: &str) -> (i64, String) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store/migrations").join(database);
+    let scripts = std::fs::read_dir(folder).expect("the migrations").map(|entry| entry.expect("a file").path());
+    let version = |script: &Path| {
+        let name = script.file_name().and_then(|name| name.to_str()).expect("a name");
+        name.split_once('_').and_then(|(version, _)| version.parse().ok()).expect("a version")
+    };
+    let (version, script) = scripts.map(|script| (version(&script), script)).max().expect("a migration");
+    (version, std::fs::read_to_string(script).expect("a script"))
+}
+
+/// Returns the statements that take a migration back.
+fn taken_back(version: i64, script: &str) -> Vec<String> {
+    let lines: Vec<&str> = script.lines().filter(|line| !line.trim_start().starts_with("--")).collect();
+    let statements = lines.join(" ");
+    let statements = statements.split(';').map(|statement| statement.split_whitespace().collect::<Vec<_>>());
+    let inverse = |words: Vec<&str>| match words.as_slice() {
+        ["CREATE", "TABLE", table, ..] => format!("DROP TABLE {table}"),
+        ["CREATE", "INDEX", index, ..] | ["CREATE", "UNIQUE", "INDEX", index, ..] => format!("DROP INDEX {index}"),
+        ["ALTER", "TABLE", table, "ADD", "COLUMN", column, ..] => format!("ALTER TABLE {table} DROP COLUMN {column}"),
+        other => panic!("this test does not know how to take back {other:?}"),
+    };
+    let inverses: Vec<String> = statements.filter(|words| !words.is_empty()).map(inverse).collect();
+    let note = format!("DELETE FROM _sqlx_migrations WHERE version = {version}");
+    inverses.into_iter().rev().chain([note]).collect()
+}
+
+async fn older_tables_are_migrated_by_the_command_and_newer_ones_are_left_alone(stage: Stage, database: &str) {
     doctor(&stage).is_healthy();
-    change(&stage, &OLDER).await;
+    let (version, script) = newest_migration(database);
+    let older = taken_back(version, &script);
+    change(&stage, &older.iter().map(String::as_str).collect::<Vec<_>>()).await;
     let found = doctor(&stage);
     found.has("warning store");
+    // The examination has changed nothing.
     doctor(&stage).has("warning store");
     let before = examined(command(&stage), &["--before-upgrade"]);
     before.has("warning store");
@@ -30,20 +62,21 @@ async fn older_tables_are_migrated_by_the_command_and_newer_ones_are_left_alone(
     change(&stage, &[NEWER]).await;
     let found = doctor(&stage);
     assert_eq!(found.to_act(), ["error store", "warning store"], "{found:?}");
-    change(&stage, &["UPDATE _sqlx_migrations SET version = 40 WHERE version = 9999"]).await;
+    change(&stage, &[&format!("UPDATE _sqlx_migrations SET version = {version} WHERE version = 9999")]).await;
     doctor(&stage).is_healthy();
     stage.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tables_of_another_version_are_found_in_a_file() {
-    older_tables_are_migrated_by_the_command_and_newer_ones_are_left_alone(Stage::with_tenants(&["acme"]).await).await;
+    let stage = Stage::with_tenants(&["acme"]).await;
+    older_tables_are_migrated_by_the_command_and_newer_ones_are_left_alone(stage, "sqlite").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tables_of_another_version_are_found_on_postgresql() {
     let stage = Stage::on_postgres(Postgres::shared(), &["acme"], &[]).await;
-    older_tables_are_migrated_by_the_command_and_newer_ones_are_left_alone(stage).await;
+    older_tables_are_migrated_by_the_command_and_newer_ones_are_left_alone(stage, "postgres").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -53,11 +86,7 @@ async fn a_database_that_does_not_answer_is_found_and_the_rest_is_examined() {
     server.kill();
     let found = doctor(&stage);
     found.has("error store");
-    let done = |check: &str| {
-        let checks = found.report["checks"].as_array().expect("checks");
-        checks.iter().any(|of| of["check"] == check && of["not_done"].is_null())
-    };
-    assert!(done("topology") && done("files") && !done("tenants"), "{found:?}");
+    assert!(found.is_done("topology") && found.is_done("files") && !found.is_done("tenants"), "{found:?}");
     server.boot();
     doctor(&stage).is_healthy();
     // Its connections from before are of no use any more.

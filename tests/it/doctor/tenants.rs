@@ -2,10 +2,9 @@
 
 use super::{change, doctor, examined, follow};
 use crate::support::batches::key_of;
-use crate::support::process::{command, run_reading};
+use crate::support::process::command;
 use crate::support::stage::Stage;
-use crate::support::tls_front::TlsFront;
-use crate::support::wire::Authority;
+use crate::support::tls_front::EncryptedTestmo;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_does_not_work_is_found_and_works_with_a_new_key() {
@@ -37,31 +36,20 @@ async fn an_address_that_is_not_allowed_any_more_is_found() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_of_testmo_that_expires_is_renewed() {
     let mut stage = Stage::with_tenants(&["acme"]).await;
-    let authority = Authority::new();
-    std::fs::write(stage.path("ca.pem"), &authority.pem).expect("a file");
-    let plain = stage.testmo.origin("acme");
-    let server = plain.trim_start_matches("http://").split('/').next().and_then(|host| host.parse().ok());
-    let front = TlsFront::start(server.expect("an address"), authority.server("127.0.0.1")).await;
-    let origin = format!("https://{}/acme", front.address);
-    let allowed = "COURIER_TESTMO__ALLOWED_INSECURE_ORIGINS";
-    let both = format!("{},{origin}", stage.environment[allowed]);
-    stage.environment.insert(allowed.into(), both);
-    stage.environment.insert("SSL_CERT_FILE".into(), stage.path("ca.pem").display().to_string());
-    let mut program = command(&stage);
-    let set = ["tenants", "set", "late", "--base-url", &origin, "--project", "1", "--folder", "1", "--api-key-stdin"];
-    program.args(set);
-    let (code, said) = run_reading(program, &key_of("acme"));
+    let testmo = EncryptedTestmo::of(&mut stage).await;
+    stage.environment.insert("SSL_CERT_FILE".into(), testmo.trusted.clone());
+    let (code, said) = testmo.connect(&stage);
     assert_eq!(code, Some(0), "{said}");
     doctor(&stage).is_healthy();
     for (config, finding) in [
-        (authority.expiring("127.0.0.1", 5), "warning testmo"),
-        (authority.expiring("127.0.0.1", 2), "error testmo"),
-        (authority.expired("127.0.0.1"), "warning testmo"),
+        (testmo.authority.expiring("127.0.0.1", 5), "warning testmo"),
+        (testmo.authority.expiring("127.0.0.1", 2), "error testmo"),
+        (testmo.authority.expired("127.0.0.1"), "warning testmo"),
     ] {
-        front.renew(config);
+        testmo.front.renew(config);
         doctor(&stage).has(finding);
     }
-    front.renew(authority.server("127.0.0.1"));
+    testmo.front.renew(testmo.authority.server("127.0.0.1"));
     doctor(&stage).is_healthy();
     stage.end().await;
 }

@@ -1,55 +1,44 @@
 //! Provokes faults of a worker's machine and of its way to Testmo, and follows what is said about each until batches arrive.
 
-use crate::support::batches::{batch, key_of};
+use crate::support::batches::batch;
 use crate::support::broker::Broker;
 use crate::support::process::{Process, command, run_reading};
 use crate::support::stage::{LeftOver, Stage};
-use crate::support::tls_front::TlsFront;
+use crate::support::tls_front::EncryptedTestmo;
 use crate::support::waiting::until;
-use crate::support::wire::Authority;
 
 /// The setting that bounds the store's file.
 const LIMIT: &str = "COURIER_STORE__MAX_FILE_BYTES";
 
 /// Runs the program for a stage, and returns its exit code and output.
-fn run(stage: &Stage, arguments: &[&str], input: &str) -> (Option<i32>, String) {
+fn run(stage: &Stage, arguments: &[&str]) -> (Option<i32>, String) {
     let mut program = command(stage);
     program.args(arguments);
-    run_reading(program, input)
+    run_reading(program, "")
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_that_is_not_trusted_or_has_expired_is_put_right_as_the_detail_says() {
     let mut stage = Stage::with_tenants(&["acme"]).await;
-    let authority = Authority::new();
-    std::fs::write(stage.path("ca.pem"), &authority.pem).expect("a file");
-    let plain = stage.testmo.origin("acme");
-    let server = plain.trim_start_matches("http://").split('/').next().and_then(|host| host.parse().ok());
-    let front = TlsFront::start(server.expect("an address"), authority.server("127.0.0.1")).await;
-    let origin = format!("https://{}/acme", front.address);
-    let allowed = "COURIER_TESTMO__ALLOWED_INSECURE_ORIGINS";
-    let both = format!("{},{origin}", stage.environment[allowed]);
-    stage.environment.insert(allowed.into(), both);
+    let testmo = EncryptedTestmo::of(&mut stage).await;
 
     let process = Process::start(&stage).await;
-    let set = ["tenants", "set", "late", "--base-url", &origin, "--project", "1", "--folder", "1", "--api-key-stdin"];
-    let (code, said) = run(&stage, &set, &key_of("acme"));
+    let (code, said) = testmo.connect(&stage);
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("does not trust") && said.contains("SSL_CERT_FILE"), "{said}");
     stage.publish(&batch("late", "b-1", 1)).await;
     stage.shelf_until(|shelf| shelf.len() == 1).await;
 
-    let trusted = stage.path("ca.pem").display().to_string();
-    stage.environment.insert("SSL_CERT_FILE".into(), trusted);
-    front.renew(authority.expired("127.0.0.1"));
+    stage.environment.insert("SSL_CERT_FILE".into(), testmo.trusted.clone());
+    testmo.front.renew(testmo.authority.expired("127.0.0.1"));
     process.stop().await;
     let process = Process::start(&stage).await;
-    let (code, said) = run(&stage, &["tenants", "verify", "late"], "");
+    let (code, said) = run(&stage, &["tenants", "verify", "late"]);
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("has expired") && said.contains("renewed"), "{said}");
 
-    front.renew(authority.server("127.0.0.1"));
-    let (code, said) = run(&stage, &["tenants", "verify", "late"], "");
+    testmo.front.renew(testmo.authority.server("127.0.0.1"));
+    let (code, said) = run(&stage, &["tenants", "verify", "late"]);
     assert_eq!(code, Some(0), "{said}");
     stage.delivered("late/b-1").await;
     // The authority's certificates end in the year 4096.
@@ -63,14 +52,14 @@ async fn a_certificate_that_is_not_trusted_or_has_expired_is_put_right_as_the_de
 async fn a_second_worker_on_one_store_starts_once_the_first_one_is_stopped_or_with_a_store_of_its_own() {
     let mut stage = Stage::with_tenants(&["acme"]).await;
     let first = Process::start(&stage).await;
-    let (code, said) = run(&stage, &["run"], "");
+    let (code, said) = run(&stage, &["run"]);
     assert_eq!(code, Some(3), "{said}");
     assert!(said.contains("stop that worker, or give each worker its own store"), "{said}");
 
     // A store of its own, with the same key.
     let own = format!("sqlite:{}", stage.path("second.db").display());
     let shared = stage.environment.insert("COURIER_STORE__URL".into(), own).expect("the stage's store");
-    let (code, said) = run(&stage, &["init", "--new-store"], "");
+    let (code, said) = run(&stage, &["init", "--new-store"]);
     assert_eq!(code, Some(0), "{said}");
     let second = Process::start(&stage).await;
     second.stop().await;
@@ -109,7 +98,7 @@ async fn what_nobody_needs_is_discarded_beside_a_worker_whose_store_is_at_its_li
         stage.shelf_until(|shelf| !shelf.is_empty()).await;
         let discard =
             ["shelf", "discard", "--tenant", "nobody", "--because", "unknown", "--no-undo", "--yes", "--json"];
-        let (code, said) = run(&stage, &discard, "");
+        let (code, said) = run(&stage, &discard);
         assert_eq!(code, Some(0), "{said}");
         let outcome: serde_json::Value = serde_json::from_str(&said).expect("JSON");
         discarded += outcome["discarded"].as_array().map_or(0, Vec::len);

@@ -1,13 +1,15 @@
 //! Reads the stored state of batches, and puts batches on the shelf.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
 use testmo_courier::batch::Reason;
 use testmo_courier::batch::ledger::{BatchRecord, BatchState};
-use testmo_courier::store::LedgerStore;
 use testmo_courier::store::ledger::Commit;
 use testmo_courier::store::shelf::{ShelfFilter, ShelfIdentity, Shelved, ShelvedUntil, Shelving};
+use testmo_courier::store::trend::{Addition, Counts};
+use testmo_courier::store::{LedgerStore, TrendStore};
 
 use super::Stage;
 use crate::support::waiting::until;
@@ -41,15 +43,20 @@ impl Stage {
 
     /// Puts a batch on the shelf, due at once.
     pub(crate) async fn shelve(&self, batch: &Value, reason: Reason) {
-        self.shelve_until(batch, reason, ShelvedUntil::After(Duration::ZERO)).await;
+        self.shelve_until(batch, reason, ShelvedUntil::After(Duration::ZERO), 1).await;
     }
 
     /// Puts a batch on the shelf, where it waits for a person.
     pub(crate) async fn shelve_for_person(&self, batch: &Value, reason: Reason) {
-        self.shelve_until(batch, reason, ShelvedUntil::Person).await;
+        self.shelve_for_person_since(batch, reason, 1).await;
     }
 
-    async fn shelve_until(&self, batch: &Value, reason: Reason, until: ShelvedUntil) {
+    /// Puts a batch on the shelf that arrived at a time, in milliseconds on the store's clock, and waits for a person.
+    pub(crate) async fn shelve_for_person_since(&self, batch: &Value, reason: Reason, arrived_at: i64) {
+        self.shelve_until(batch, reason, ShelvedUntil::Person, arrived_at).await;
+    }
+
+    async fn shelve_until(&self, batch: &Value, reason: Reason, until: ShelvedUntil, arrived_at: i64) {
         let text = |member: &str| batch[member].as_str().expect("a text").to_owned();
         let key = format!("{}/{}", text("tenant_id"), text("batch_id")).parse().expect("a batch");
         let row = Shelving {
@@ -61,12 +68,20 @@ impl Stage {
             connection: None,
             parks: 1,
             failing_since: None,
-            arrived_at: 1,
+            arrived_at,
             published_at: None,
             headers: Default::default(),
             body: batch.to_string().into_bytes().into(),
         };
         self.store.commit(Commit { shelve: Some(row), ..Commit::default() }.into()).await.expect("a store");
+    }
+
+    /// Adds to the trend what a worker counted at a time, in milliseconds on the store's clock.
+    pub(crate) async fn add_to_trend(&self, at: i64, counts: Counts) {
+        static NUMBER: AtomicU64 = AtomicU64::new(1);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let addition = Addition { source: "an earlier worker".into(), number, at, counts };
+        self.store.add_to_trend(&addition).await.expect("a store");
     }
 
     /// Waits until the shelf is as wanted, and returns its rows.

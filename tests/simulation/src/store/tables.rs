@@ -61,6 +61,8 @@ pub(crate) struct Tables {
     pub(crate) replays: BTreeMap<ReplayId, Replay>,
     /// What workers counted in steps of time, by width and begin.
     pub(crate) trend: BTreeMap<(Width, i64), Counts>,
+    /// The number and the time of each worker's last addition to the trend.
+    pub(crate) trend_sources: BTreeMap<String, (u64, i64)>,
     /// What left the shelf in the present change, and comes back under another identity, with its replay.
     pub(crate) handed_over: Vec<(ReplayId, ShelfId)>,
     /// Every claim that was granted, and every pause that an account asked for, in order: no tables of a real store, but

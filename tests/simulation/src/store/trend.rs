@@ -1,17 +1,23 @@
 //! Keeps the trend. What workers add to it decides nothing, so that no call of theirs fails or takes time here.
 
 use async_trait::async_trait;
-use testmo_courier::store::trend::{Counts, TrendStep, Width};
+use testmo_courier::store::trend::{Addition, TrendStep, Width};
 use testmo_courier::store::{StoreError, TrendStore};
 
 use super::StoreOf;
 use super::tables::Tables;
 
 impl Tables {
-    fn add_to_trend(&mut self, at: i64, counts: Counts) {
+    fn add_to_trend(&mut self, addition: &Addition, now: i64) {
+        let Addition { source, number, at, counts } = addition;
+        let noted = self.trend_sources.get(source);
+        if noted.is_some_and(|(noted, _)| noted >= number) {
+            return;
+        }
+        self.trend_sources.insert(source.clone(), (*number, now));
         for width in Width::ALL {
-            let step = self.trend.entry((width, width.begin_of(at))).or_default();
-            *step = step.and(counts);
+            let step = self.trend.entry((width, width.begin_of(*at))).or_default();
+            *step = step.and(*counts);
         }
     }
 
@@ -23,14 +29,15 @@ impl Tables {
     fn forget_trend(&mut self, now: i64) -> u64 {
         let before = self.trend.len();
         self.trend.retain(|(width, began_at), _| *began_at >= now - width.kept_ms());
+        self.trend_sources.retain(|_, (_, added_at)| *added_at >= now - Width::Coarse.kept_ms());
         (before - self.trend.len()) as u64
     }
 }
 
 #[async_trait]
 impl TrendStore for StoreOf {
-    async fn add_to_trend(&self, at: i64, counts: Counts) -> Result<(), StoreError> {
-        self.store.at_once(|tables, _| tables.add_to_trend(at, counts));
+    async fn add_to_trend(&self, addition: &Addition) -> Result<(), StoreError> {
+        self.store.at_once(|tables, now| tables.add_to_trend(addition, now));
         Ok(())
     }
 

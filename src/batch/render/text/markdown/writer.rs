@@ -18,6 +18,8 @@ enum Open<'a> {
     Element(&'static str),
     /// Its tags are left out, as it lies too deep.
     TooDeep,
+    /// An emphasis whose marks are text, which it ends with.
+    Marks(&'static str),
     /// A block of code.
     Code,
     /// A link or an image, whose text begins at this place of the HTML.
@@ -43,8 +45,8 @@ pub(super) struct Writer<'a> {
     /// A text that the parser reports in parts, and where the last part ends in the source.
     text: String,
     text_end: usize,
-    /// How many elements are open of which the source was written as text.
-    skipped: usize,
+    /// How many emphases are open whose marks are text.
+    marks: usize,
     is_in_head: bool,
     is_in_cell: bool,
     is_in_link: bool,
@@ -60,7 +62,7 @@ impl<'a> Writer<'a> {
             open: Vec::new(),
             text: String::new(),
             text_end: 0,
-            skipped: 0,
+            marks: 0,
             is_in_head: false,
             is_in_cell: false,
             is_in_link: false,
@@ -81,11 +83,6 @@ impl<'a> Writer<'a> {
 
     /// Writes an event that comes from a place of the source.
     pub(super) fn write(&mut self, event: Event<'a>, range: Range<usize>) {
-        if self.skipped > 0 {
-            self.skipped += usize::from(matches!(event, Event::Start(_)));
-            self.skipped -= usize::from(matches!(event, Event::End(_)));
-            return;
-        }
         if let Event::Text(text) = &event {
             if range.start != self.text_end {
                 self.flush();
@@ -186,11 +183,8 @@ impl<'a> Writer<'a> {
                 let (start, end) = if self.is_in_head { ("<th>", "</th>") } else { ("<td>", "</td>") };
                 self.part(start, end);
             }
-            Tag::Emphasis | Tag::Strong if are_text(self.source, &range) => {
-                self.skipped = 1;
-                self.is_visible = true;
-                write_lines(&mut self.html, &self.source[range]);
-            }
+            Tag::Emphasis if self.has_marks_of_text(&range) => self.marks("*"),
+            Tag::Strong if self.has_marks_of_text(&range) => self.marks("**"),
             Tag::Emphasis => self.inline("<em>", "</em>"),
             Tag::Strong => self.inline("<strong>", "</strong>"),
             Tag::Strikethrough => self.inline("<s>", "</s>"),
@@ -244,6 +238,20 @@ impl<'a> Writer<'a> {
         self.open.push(if is_written { Open::Element(end) } else { Open::TooDeep });
     }
 
+    /// Returns whether the marks of an emphasis are meant as text; so are all asterisks between such marks.
+    fn has_marks_of_text(&self, emphasis: &Range<usize>) -> bool {
+        let is_between = self.marks > 0 && self.source.as_bytes().get(emphasis.start) == Some(&b'*');
+        is_between || are_text(self.source, emphasis)
+    }
+
+    /// Writes the marks of an emphasis; what is between them is written as elsewhere.
+    fn marks(&mut self, marks: &'static str) {
+        self.is_visible = true;
+        self.html.push_str(marks);
+        self.marks += 1;
+        self.open.push(Open::Marks(marks));
+    }
+
     fn link(&mut self, address: CowStr<'a>, otherwise: Shows) {
         let shows = if self.is_in_link {
             Shows::Text
@@ -273,6 +281,10 @@ impl<'a> Writer<'a> {
                 self.html.push_str(CODE.1);
             }
             Some(Open::Link { text_at, address, shows }) => self.close_link(text_at, &address, shows),
+            Some(Open::Marks(marks)) => {
+                self.html.push_str(marks);
+                self.marks -= 1;
+            }
             Some(Open::TooDeep) | None => {}
         }
     }
