@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use serde_json::{Value, json};
 use testmo_courier::app::actor::Role;
 use testmo_courier::batch::Reason;
+use testmo_courier::store::StoreHealth;
 use testmo_courier::store::shelf::{ShelfIdentity, Shelved};
 use testmo_courier::store::trend::Counts;
-use testmo_courier::store::StoreHealth;
 
 use crate::api::support::Api;
 use crate::support::batches::{batch, tenant_id};

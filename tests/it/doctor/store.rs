@@ -11,9 +11,14 @@ use crate::support::process::{Process, command};
 use crate::support::stage::Stage;
 use crate::support::waiting::until;
 
-/// What makes the tables those of a later version.
-const NEWER: &str =
-    "UPDATE _sqlx_migrations SET version = 9999 WHERE version = (SELECT max(version) FROM _sqlx_migrations)";
+/// Returns what makes the tables those of a later version, by the table in which its migration is recorded.
+fn newer(table: &str) -> String {
+    let columns = "description, success, checksum, execution_time";
+    format!(
+        "INSERT INTO {table} (version, {columns}) SELECT 9999, {columns} FROM {table} \
+         WHERE version = (SELECT max(version) FROM {table})"
+    )
+}
 
 /// Returns the version of the newest migration, and its script.
 fn newest_migration(database: &str) -> (i64, String) {
@@ -39,7 +44,7 @@ fn taken_back(version: i64, script: &str) -> Vec<String> {
         other => panic!("this test does not know how to take back {other:?}"),
     };
     let inverses: Vec<String> = statements.filter(|words| !words.is_empty()).map(inverse).collect();
-    let note = format!("DELETE FROM _sqlx_migrations WHERE version = {version}");
+    let note = format!("DELETE FROM _sqlx_expansions WHERE version = {version}");
     inverses.into_iter().rev().chain([note]).collect()
 }
 
@@ -59,10 +64,13 @@ async fn older_tables_are_migrated_by_the_command_and_newer_ones_are_left_alone(
     let (code, said) = follow(&stage, &found.command("store"), &[]);
     assert_eq!(code, Some(0), "{said}");
     doctor(&stage).is_healthy();
-    change(&stage, &[NEWER]).await;
-    let found = doctor(&stage);
-    assert_eq!(found.to_act(), ["error store", "warning store"], "{found:?}");
-    change(&stage, &[&format!("UPDATE _sqlx_migrations SET version = {version} WHERE version = 9999")]).await;
+    for (table, to_act) in [("_sqlx_migrations", vec!["error store"]), ("_sqlx_expansions", vec![])] {
+        change(&stage, &[&newer(table)]).await;
+        let found = doctor(&stage);
+        assert_eq!(found.to_act(), to_act, "{table}: {found:?}");
+        assert!(found.finding("store")["sentence"].to_string().contains("those of a newer version"), "{found:?}");
+        change(&stage, &[&format!("DELETE FROM {table} WHERE version = 9999")]).await;
+    }
     doctor(&stage).is_healthy();
     stage.end().await;
 }

@@ -15,7 +15,7 @@ use testmo_courier::app::access::create_link;
 use testmo_courier::app::shelf::{self, ShelfFilter, ShelfState};
 use testmo_courier::batch::TenantId;
 use testmo_courier::clock::Clock;
-use testmo_courier::store::trend::{Counts, Width};
+use testmo_courier::store::trend::{Addition, Counts, Width};
 use testmo_courier::store::{Store, StoreHealth, TrendStore};
 
 use self::open_pages::{OPEN, Refreshes, keep_open};
@@ -135,10 +135,12 @@ async fn measure(bench: &mut Bench<'_>, name: &'static str, size: &Size) -> anyh
 /// Adds numbers to each column of the plots.
 async fn fill_trend(store: &Store) -> anyhow::Result<()> {
     let counts = Counts { delivered: 123_456, failed: 7_890, waiting: 54_321 };
-    for (width, columns) in [(1_800_000, 48), (Width::Coarse.kept_ms() / 30, 30)] {
-        for back in 0..columns {
-            store.add_to_trend(store.now() - back * width, counts).await?;
-        }
+    let ages = [(1_800_000, 48), (Width::Coarse.kept_ms() / 30, 30)]
+        .into_iter()
+        .flat_map(|(width, columns)| (0..columns).map(move |back| back * width));
+    for (number, age) in (1..).zip(ages) {
+        let addition = Addition { source: "an earlier worker".into(), number, at: store.now() - age, counts };
+        store.add_to_trend(&addition).await?;
     }
     Ok(())
 }
