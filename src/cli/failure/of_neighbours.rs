@@ -27,7 +27,11 @@ impl From<StoreError> for Failure {
                 let (what, remedy) = text.split_once(": ").unwrap_or((&text, ""));
                 Self::usage(what, remedy)
             }
-            StoreError::SetBack { .. } | StoreError::Restored => Self::Finding(Words::split(error)),
+            StoreError::SetBack { .. }
+            | StoreError::Restored
+            | StoreError::Incomplete(_)
+            | StoreError::Moved { .. }
+            | StoreError::Occupied { .. } => Self::Finding(Words::split(error)),
             StoreError::InUse(_)
             | StoreError::Away(_)
             | StoreError::Tls { .. }
