@@ -140,6 +140,7 @@ fn sent_batch(row: &AuditRow) -> Option<BatchKey> {
         | AuditAction::CreateLink
         | AuditAction::RevokeLink
         | AuditAction::RestoreStore
+        | AuditAction::MoveStore
         | AuditAction::RotateMasterKey => false,
     };
     let tenant = TenantId::new(row.tenant.as_deref()?).ok()?;

@@ -7,6 +7,7 @@ pub mod access;
 pub mod actor;
 pub mod attention;
 pub mod audit;
+pub mod backup;
 pub mod batches;
 pub mod candidates;
 mod case_pages;

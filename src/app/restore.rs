@@ -67,7 +67,7 @@ pub struct RestoredStore {
 /// When the person lacks the role of an admin, the times cannot be right, or the store is in use or cannot be used.
 pub async fn restored_store(config: &Config, copied: Copied, actor: &Actor) -> Result<RestoredStore, RestoreError> {
     require(actor, Role::Admin)?;
-    let store = Store::open_for_worker(&config.store, Clock::system()).await?;
+    let store = Store::open_to_note_restore(&config.store, Clock::system()).await?;
     let (now, latest) = (store.now(), store.latest_time().await?);
     let retention = i64::try_from(config.store.retention.as_millis()).unwrap_or(i64::MAX);
     match checked(copied, now, latest, retention) {

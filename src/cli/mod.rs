@@ -115,7 +115,7 @@ enum Command {
     /// Serve the console without a worker, for several workers on PostgreSQL
     #[command(after_help = console::EXAMPLES)]
     Console,
-    /// Say that the store was restored from an older copy
+    /// Back the store up, restore it, or move it to another place
     #[command(subcommand)]
     Store(store::Command),
     /// Declare or check the exchanges and queues

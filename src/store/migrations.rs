@@ -43,6 +43,8 @@ pub(super) const LAST_REQUIRED: i64 = 40;
 pub(super) const REQUIRED: &str = "_sqlx_migrations";
 /// Where later steps are recorded.
 pub(super) const EXPANSIONS: &str = "_sqlx_expansions";
+/// The first version from which on a step has the same version on both databases.
+pub(super) const FIRST_COMMON: i64 = 12;
 
 /// One migration: its version, what it does, and its script.
 type Step = (i64, &'static str, &'static str);
@@ -162,6 +164,19 @@ pub(super) fn migrators(dialect: Dialect) -> [Migrator; 2] {
     })
 }
 
+/// Returns the required migrations of a database up to a version, and its expansions up to it.
+pub(super) fn migrators_up_to(dialect: Dialect, version: i64) -> [Migrator; 2] {
+    migrators(dialect).map(|migrator| {
+        let migrations = migrator.iter().filter(|step| step.version <= version).cloned().collect();
+        Migrator { migrations, ..migrator }
+    })
+}
+
+/// Returns how many migrations of this version follow one.
+pub(super) fn steps_after(dialect: Dialect, version: i64) -> usize {
+    steps(dialect).iter().filter(|(step, ..)| *step > version).count()
+}
+
 /// Compares the migrations that a store has had with those of this version.
 pub(super) fn compared(dialect: Dialect, had: &Had) -> TablesState {
     let known = steps(dialect);
@@ -224,9 +239,6 @@ mod tests {
             assert!(expansions.iter().all(|step| step.version > LAST_REQUIRED) && expansions.ignore_missing);
         }
     }
-
-    /// The first version from which on a step has the same version on both databases.
-    const FIRST_COMMON: i64 = 12;
 
     /// Steps that take away what an earlier version needs, each with the newest step that a version has to know to do
     /// without it. The script of such a step keeps the number of that step as `oldest_step` in `facts`.

@@ -28,6 +28,7 @@ mod lock_wait;
 mod migrations;
 mod open;
 pub mod outbox;
+pub mod portable;
 mod preparing;
 mod prune;
 pub mod removal;
@@ -123,6 +124,14 @@ impl Store {
     /// As [`Store::open`], and when another worker uses the file.
     pub async fn open_for_worker(config: &config::Store, clock: Clock) -> Result<Self, StoreError> {
         Ok(Self::of(open::open(config, Use::Worker, clock).await?))
+    }
+
+    /// Opens a store that a person says was set back: as for a worker, also where it was moved elsewhere.
+    ///
+    /// # Errors
+    /// As [`Store::open_for_worker`].
+    pub async fn open_to_note_restore(config: &config::Store, clock: Clock) -> Result<Self, StoreError> {
+        Ok(Self::of(open::open(config, Use::SetBack, clock).await?))
     }
 
     fn of(opened: open::Opened) -> Self {

@@ -1,5 +1,7 @@
 //! Opens the store's connections, and migrates its tables to this version.
 
+pub(super) mod as_it_is;
+
 use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -12,6 +14,7 @@ use super::StoreError;
 use super::file::{self, HeldFile, Locked};
 use super::location::StoreLocation;
 use super::lock_wait::{LOCK_WAIT, wait_for_lock};
+use super::portable::marks;
 use super::preparing::{is_store, prepare, prepare_shared, tables_state};
 use super::restores::counter;
 use super::sql::{self, Columns, Dialect};
@@ -60,6 +63,8 @@ pub(super) enum Use {
     Create,
     /// A worker, the only one on a file.
     Worker,
+    /// A person who says that the store was set back; as a worker, also where the store was moved elsewhere.
+    SetBack,
 }
 
 pub(super) async fn open(config: &config::Store, purpose: Use, clock: Clock) -> Result<Opened, StoreError> {
@@ -69,7 +74,7 @@ pub(super) async fn open(config: &config::Store, purpose: Use, clock: Clock) -> 
             let opened = open_file(config, &file, purpose, clock).await;
             opened.map_err(|error| file::explained(error, &file))
         }
-        StoreLocation::Server(place) => open_server(config, place, purpose == Use::Create).await,
+        StoreLocation::Server(place) => open_server(config, place, purpose).await,
     }
 }
 
@@ -141,7 +146,7 @@ async fn open_file(config: &config::Store, file: &Path, purpose: Use, clock: Clo
         create_private(file)?;
     }
     // Before SQLite opens the file.
-    let locked = if purpose == Use::Worker { Some(Locked::take(file)?) } else { None };
+    let locked = if is_alone(purpose) { Some(Locked::take(file)?) } else { None };
     let options = file_options(file, if purpose == Use::Create { "rwc" } else { "rw" })?;
     let most = largest_file(config.max_file_bytes, purpose);
     let pool = |connections, kept| {
@@ -164,6 +169,7 @@ async fn open_file(config: &config::Store, file: &Path, purpose: Use, clock: Clo
     if made {
         counter::remove(file);
     }
+    require_usable(&mut writer, &file.display().to_string(), purpose).await?;
     drop(writer);
     let held = match locked {
         None => None,
@@ -180,7 +186,22 @@ async fn open_file(config: &config::Store, file: &Path, purpose: Use, clock: Clo
 fn largest_file(configured: u64, purpose: Use) -> u64 {
     match purpose {
         Use::Command | Use::Create if configured > 0 => configured + ROOM_FOR_COMMANDS,
-        Use::Command | Use::Create | Use::Worker => configured,
+        Use::Command | Use::Create | Use::Worker | Use::SetBack => configured,
+    }
+}
+
+/// Whether nothing else may hold the file meanwhile.
+fn is_alone(purpose: Use) -> bool {
+    match purpose {
+        Use::Worker | Use::SetBack => true,
+        Use::Command | Use::Create => false,
+    }
+}
+
+async fn require_usable(conn: &mut AnyConnection, place: &str, purpose: Use) -> Result<(), StoreError> {
+    match marks::require_usable(conn, place).await {
+        Err(StoreError::Moved { .. }) if purpose == Use::SetBack => Ok(()),
+        other => other,
     }
 }
 
@@ -239,15 +260,16 @@ async fn connect_to_server(config: &config::Store) -> Result<(AnyConnectOptions,
     Ok((options, conn))
 }
 
-async fn open_server(config: &config::Store, place: String, create: bool) -> Result<Opened, StoreError> {
+async fn open_server(config: &config::Store, place: String, purpose: Use) -> Result<Opened, StoreError> {
     let (options, mut conn) = connect_to_server(config).await?;
     // Until the connection is closed, so that replicas that start at once do it one after the other.
     sqlx::query(AssertSqlSafe(format!("SELECT pg_advisory_lock({PREPARING})"))).execute(&mut conn).await?;
     let made = !is_store(&mut conn).await?;
-    if made && !create {
+    if made && purpose != Use::Create {
         return Err(StoreError::Missing(place));
     }
     prepare_shared(&mut conn).await?;
+    require_usable(&mut conn, &place, purpose).await?;
     let clock = Clock::led_from(0);
     sql::time(&mut conn, &clock).await?;
     conn.close().await?;

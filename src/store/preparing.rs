@@ -7,7 +7,9 @@ use sqlx::migrate::Migrate;
 use sqlx::{AnyConnection, Connection};
 
 use super::StoreError;
-use super::migrations::{EXPANSIONS, Had, LAST_REQUIRED, REQUIRED, TablesState, compared, migrators, newest_step};
+use super::migrations::{
+    EXPANSIONS, Had, LAST_REQUIRED, REQUIRED, TablesState, compared, migrators, migrators_up_to, newest_step,
+};
 use super::sql::{self, Bound, Columns, Dialect};
 
 /// The name under which a store keeps the newest step that a version has to know.
@@ -57,6 +59,20 @@ pub(super) async fn prepare(conn: &mut AnyConnection) -> Result<(), StoreError> 
     }
     expansions.run_direct(None, &mut *conn, false).await?;
     Ok(())
+}
+
+/// Makes the tables of a version where there are none.
+pub(super) async fn create(conn: &mut AnyConnection, version: i64) -> Result<(), StoreError> {
+    for migrator in migrators_up_to(Dialect::of(conn), version) {
+        migrator.run_direct(None, &mut *conn, false).await?;
+    }
+    Ok(())
+}
+
+/// Returns the newest migration that a store has had; nothing if there are no tables.
+pub(super) async fn newest_had(conn: &mut AnyConnection) -> Result<Option<i64>, StoreError> {
+    let (required, expansions) = (recorded(conn, REQUIRED).await?, recorded(conn, EXPANSIONS).await?);
+    Ok(required.into_iter().chain(expansions).max())
 }
 
 /// Brings the tables on a server to this version, and has the workers of an earlier version begin new sessions if that has

@@ -50,6 +50,7 @@ mod groups;
 mod growth;
 mod held_files;
 mod lists;
+mod portable;
 mod search;
 mod statements;
 mod unwritable;

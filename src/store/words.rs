@@ -19,6 +19,9 @@ impl StoreError {
             | Self::InUse(_)
             | Self::SetBack { .. }
             | Self::Restored
+            | Self::Incomplete(_)
+            | Self::Moved { .. }
+            | Self::Occupied { .. }
             | Self::Away(_)
             | Self::Tls { .. }
             | Self::Refused(_)

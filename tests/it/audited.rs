@@ -58,6 +58,7 @@ fn is_carried_out_here(action: AuditAction) -> bool {
         | AuditAction::CreateLink
         | AuditAction::RevokeLink
         | AuditAction::RestoreStore
+        | AuditAction::MoveStore
         | AuditAction::RotateMasterKey => false,
     }
 }

@@ -3,6 +3,7 @@
 mod amqp;
 mod api;
 mod audited;
+mod backed_up;
 mod bound_tenants;
 mod bounds;
 mod case_folders;

@@ -1,5 +1,6 @@
 //! Turns what went wrong into words and an exit code; no other place does.
 
+mod of_backups;
 mod of_keys;
 mod of_neighbours;
 mod of_the_shelf;
@@ -9,6 +10,7 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+pub(crate) use self::of_backups::NOT_EMPTY;
 pub(crate) use self::of_use_cases::option;
 
 /// Every exit code.

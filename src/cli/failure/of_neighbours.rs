@@ -25,9 +25,13 @@ impl From<StoreError> for Failure {
             StoreError::Missing(_) | StoreError::NoDatabase(_) | StoreError::Encoding { .. } => {
                 Self::usage(what, remedy)
             }
-            StoreError::SetBack { .. } | StoreError::Restored | StoreError::Data(_) | StoreError::Panicked(_) => {
-                Self::finding(what, remedy)
-            }
+            StoreError::SetBack { .. }
+            | StoreError::Restored
+            | StoreError::Incomplete(_)
+            | StoreError::Moved { .. }
+            | StoreError::Occupied { .. }
+            | StoreError::Data(_)
+            | StoreError::Panicked(_) => Self::finding(what, remedy),
             StoreError::InUse(_)
             | StoreError::Away(_)
             | StoreError::Tls { .. }

@@ -94,6 +94,8 @@ actions! {
     RemoveDuplicates => "batch.remove_duplicates",
     /// The store was declared to be restored from a copy.
     RestoreStore => "store.restored_at",
+    /// The store was moved to another place.
+    MoveStore => "store.move",
     /// The master key was replaced.
     RotateMasterKey => "master_key.rotate",
 }

@@ -40,6 +40,11 @@ impl Locked {
         Ok(Self { lock: FileLock::take(file)? })
     }
 
+    /// Lets another process have the file.
+    pub(super) fn release(self) {
+        self.lock.release();
+    }
+
     /// Holds the files by a connection of its own, which has them open, and waits for nobody.
     pub(super) async fn hold(self, file: &Path, mut keeper: AnyConnection) -> Result<HeldFile, StoreError> {
         wait_for_lock(&mut keeper, Duration::ZERO).await?;

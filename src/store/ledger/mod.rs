@@ -37,7 +37,8 @@ pub(super) use self::lock::lock;
 pub use self::model::{
     Claim, ClaimOutcome, Commit, CommitOutcome, KnownIds, PushEnded, PushFound, PushMembers, RecordUpdate, StoredBatch,
 };
-use self::read::{load, only, stored};
+pub(super) use self::read::stored;
+use self::read::{load, only};
 pub use self::recent::DeliveredSince;
 #[cfg(test)]
 pub(super) use self::recent::recent_statement;

@@ -73,7 +73,7 @@ pub(super) fn key_of(row: &AnyRow) -> Result<BatchKey, StoreError> {
     Ok(BatchKey::new(tenant, batch))
 }
 
-pub(super) fn stored(row: &AnyRow) -> Result<StoredBatch, StoreError> {
+pub(in crate::store) fn stored(row: &AnyRow) -> Result<StoredBatch, StoreError> {
     let part = |name: &str| row.text(name).unwrap_or_else(|_| "?".into());
     let key = || format!("{}/{}", part("tenant_id"), part("batch_id"));
     columns(row).map_err(|error| error.in_row("batches", key))

@@ -6,6 +6,7 @@
 
 pub(super) mod counter;
 
+use std::path::Path;
 use std::time::Duration;
 
 use jiff::{Timestamp, TimestampRound, Unit};
@@ -17,6 +18,7 @@ use uuid::Uuid;
 use self::counter::{Counter, Start, start};
 use super::audit::{self, AuditEntry};
 use super::health::LATEST_TIMES;
+use super::portable::marks;
 use super::sql::{self, Bound, Columns, Transaction};
 use super::{Store, StoreError, StoreLocation};
 use crate::batch::restored::{Restore, Restored};
@@ -147,32 +149,72 @@ impl Store {
         entry: AuditEntry,
     ) -> Result<Restore, StoreError> {
         let file = config.file();
-        let kept = file.as_deref().and_then(counter::read).unwrap_or_default();
         let latest_at = self.latest_time().await?;
+        let copied = CopyTimes { copied_at, latest_at, until, least_number };
         let mut transaction = Transaction::begin(&self.writers, &self.clock).await?;
-        let noted_at = transaction.now;
-        let conn = transaction.conn()?;
-        let known = restores(conn).await?.iter().map(|restore| restore.number).max().unwrap_or(0);
-        let number = known.max(kept.restores).saturating_add(1).max(least_number);
-        let restore = Restore { number, copied_at, latest_at, until, noted_at };
-        let sql = "INSERT INTO restores (number, copied_at, latest_at, until, noted_at) VALUES ($1, $2, $3, $4, $5)";
-        let bounds = [i64::from(number), copied_at, latest_at, until, noted_at].map(Bound::Int);
-        sql::execute(conn, sql, bounds.into()).await?;
-        let stored = stored(conn).await?;
-        let store = stored.as_ref().map_or_else(|| Uuid::now_v7().simple().to_string(), |stored| stored.store.clone());
-        let writes = stored.map_or(0, |stored| stored.writes).max(kept.writes) + 1;
-        let counter = Counter { store, writes, restores: number };
-        keep(conn, &counter).await?;
-        let at = |ms: i64| Timestamp::from_millisecond(ms).map(|at| at.to_string()).unwrap_or_default();
-        let after = json!({"number": number, "copied_at": at(copied_at), "until": at(until)});
-        let entry = entry.change(Some(json!({"restores": known})), Some(after));
-        audit::put(conn, noted_at, std::iter::once(&entry)).await?;
+        let now = transaction.now;
+        let noted = note(transaction.conn()?, now, file.as_deref(), copied, entry).await?;
+        marks::remove(transaction.conn()?).await?;
         transaction.commit().await?;
-        if let Some(file) = &file {
-            counter::write(file, &counter);
-        }
-        Ok(restore)
+        Ok(noted.made_known(file.as_deref()))
     }
+}
+
+/// What a copy is, in milliseconds on the store's clock.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CopyTimes {
+    /// When it was made.
+    pub(super) copied_at: i64,
+    /// What it does not know was created after this time.
+    pub(super) latest_at: i64,
+    /// Until when batches that arrive are looked up.
+    pub(super) until: i64,
+    /// The least number of the restore.
+    pub(super) least_number: u32,
+}
+
+/// A restore that is noted in a transaction.
+pub(super) struct Noted {
+    restore: Restore,
+    counter: Counter,
+}
+
+impl Noted {
+    /// Has it known beside the store, once the transaction is committed.
+    pub(super) fn made_known(self, file: Option<&Path>) -> Restore {
+        if let Some(file) = file {
+            counter::write(file, &self.counter);
+        }
+        self.restore
+    }
+}
+
+/// Notes in a transaction that a store, in this file if it is in one, was restored from a copy.
+pub(super) async fn note(
+    conn: &mut AnyConnection,
+    noted_at: i64,
+    file: Option<&Path>,
+    copied: CopyTimes,
+    entry: AuditEntry,
+) -> Result<Noted, StoreError> {
+    let CopyTimes { copied_at, latest_at, until, least_number } = copied;
+    let kept = file.and_then(counter::read).unwrap_or_default();
+    let known = restores(conn).await?.iter().map(|restore| restore.number).max().unwrap_or(0);
+    let number = known.max(kept.restores).saturating_add(1).max(least_number);
+    let restore = Restore { number, copied_at, latest_at, until, noted_at };
+    let sql = "INSERT INTO restores (number, copied_at, latest_at, until, noted_at) VALUES ($1, $2, $3, $4, $5)";
+    let bounds = [i64::from(number), copied_at, latest_at, until, noted_at].map(Bound::Int);
+    sql::execute(conn, sql, bounds.into()).await?;
+    let stored = stored(conn).await?;
+    let store = stored.as_ref().map_or_else(|| Uuid::now_v7().simple().to_string(), |stored| stored.store.clone());
+    let writes = stored.map_or(0, |stored| stored.writes).max(kept.writes) + 1;
+    let counter = Counter { store, writes, restores: number };
+    keep(conn, &counter).await?;
+    let at = |ms: i64| Timestamp::from_millisecond(ms).map(|at| at.to_string()).unwrap_or_default();
+    let after = json!({"number": number, "copied_at": at(copied_at), "until": at(until)});
+    let entry = entry.change(Some(json!({"restores": known})), Some(after));
+    audit::put(conn, noted_at, std::iter::once(&entry)).await?;
+    Ok(Noted { restore, counter })
 }
 
 /// Writes a time of which a copy can be: the latest one that it knows of, rounded up to the second.

@@ -47,6 +47,10 @@ pub(super) const TABLE: &[(&str, Offered, Offered, Offered)] = &[
     ("actor::require", Not(PART), Not(PART), Not(PART)),
     ("attention::attention", As(&["attention"]), As(&["getAttention"]), As(&["start"])),
     ("audit::list", As(&["audit"]), As(&["listAudit"]), As(&["audit", "tenant"])),
+    ("backup::back_up", As(&["store backup"]), Not(LOCAL), Not(LOCAL)),
+    ("backup::moving::move_store", As(&["store copy"]), Not(NO_WORKER), Not(NO_WORKER)),
+    ("backup::restoring::check", As(&["store restore"]), Not(NO_WORKER), Not(NO_WORKER)),
+    ("backup::restoring::restore", As(&["store restore"]), Not(NO_WORKER), Not(NO_WORKER)),
     (
         "batches::compare::compare",
         As(&["batches compare"]),

@@ -1,17 +1,17 @@
-//! `store`: changes what the store knows of itself.
+//! `store restored-at`: notes that the store was set back to an earlier state.
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::Args;
 use testmo_courier::app::actor::Actor;
 use testmo_courier::app::restore::{Copied, restored_store};
 use testmo_courier::app::shelf::TimeBound;
 use testmo_courier::app::time::{now, rfc3339};
 
-use super::confirm::agree;
-use super::failure::Failure;
-use super::open::configuration;
-use super::output::Output;
+use super::super::confirm::agree;
+use super::super::failure::Failure;
+use super::super::open::configuration;
+use super::super::output::Output;
 
 const EXAMPLES: &str = "\
 Stop every worker that uses the store first, and start them again afterwards. From then on
@@ -24,12 +24,6 @@ A time that is earlier than that of the copy does no harm as long as the store k
 Examples:
   testmo-courier store restored-at 2026-11-30T02:00:00Z
   testmo-courier store restored-at 6h --until 2026-12-07 --yes";
-
-#[derive(Debug, Subcommand)]
-pub(super) enum Command {
-    /// Say that the store was restored from a copy, so that nothing delivered since is created again
-    RestoredAt(Arguments),
-}
 
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
@@ -52,12 +46,11 @@ pub(crate) struct Arguments {
 }
 
 pub(super) async fn execute(
-    command: Command,
+    arguments: Arguments,
     files: &[PathBuf],
     actor: &Actor,
     out: &mut Output,
 ) -> Result<(), Failure> {
-    let Command::RestoredAt(arguments) = command;
     let (config, now) = (configuration(files)?, now());
     let at = arguments.time.at(now);
     let until = arguments.until.map(|until| until.at(now));
