@@ -28,5 +28,5 @@ pub use self::sums::{Checksum, TableSum};
 pub(super) mod inside {
     pub(in crate::store) use super::place::Place;
     pub(in crate::store) use super::rows::{Row, insert};
-    pub(in crate::store) use super::tables::{Column, LEFT_OUT, MOVED, Table, catalog};
+    pub(in crate::store) use super::tables::{Column, LEFT_OUT, MOVED, Table, catalog, drop_all};
 }

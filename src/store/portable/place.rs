@@ -14,7 +14,7 @@ use super::super::{StoreError, StoreLocation, preparing};
 use super::marks::{self, Mark};
 use super::rows::page;
 use super::sums::TableSum;
-use super::tables::{LEFT_OUT, MOVED, NUMBERED, Table, catalog};
+use super::tables::{NUMBERED, Table, catalog, drop_all};
 use crate::config;
 
 /// Tables that may have rows although nothing was stored yet: a worker or a command that only started writes them.
@@ -138,10 +138,7 @@ impl Place {
             Dialect::Postgres => "BEGIN",
         };
         let mut transaction = self.conn.begin_with(begin).await?;
-        let left_out = LEFT_OUT.iter().map(|(name, _)| *name);
-        for name in MOVED.into_iter().chain(left_out) {
-            sql::execute(&mut transaction, format!("DROP TABLE IF EXISTS {name}"), vec![]).await?;
-        }
+        drop_all(&mut transaction).await?;
         preparing::create(&mut transaction, schema).await?;
         marks::write(&mut transaction, &Mark::Filling).await?;
         transaction.commit().await?;

@@ -46,14 +46,30 @@ pub(in crate::store) const MOVED: [&str; 33] = [
 ];
 
 /// The tables that are not moved, each with the reason.
-pub(in crate::store) const LEFT_OUT: [(&str, &str); 6] = [
+pub(in crate::store) const LEFT_OUT: [(&str, &str); 7] = [
     ("search", "a worker fills it in again from the events and the shelf"),
     ("search_index", "it is the index of `search`"),
     ("search_progress", "it says how far `search` is filled in, which begins again"),
     ("instances", "it is about the processes of the workers of one place"),
+    ("trend_sources", "it is about additions of workers that run"),
     ("_sqlx_expansions", "the migrations of the new place write it"),
     ("_sqlx_migrations", "the migrations of the new place write it"),
 ];
+
+/// The functions of a store on a server.
+const FUNCTIONS: [&str; 1] = ["search_junctions(TEXT)"];
+
+/// Removes everything of a store from its database.
+pub(in crate::store) async fn drop_all(conn: &mut AnyConnection) -> Result<(), StoreError> {
+    for name in MOVED.into_iter().chain(LEFT_OUT.iter().map(|(name, _)| *name)) {
+        sql::execute(conn, format!("DROP TABLE IF EXISTS {name}"), vec![]).await?;
+    }
+    let functions: &[&str] = if Dialect::of(conn).is_shared() { &FUNCTIONS } else { &[] };
+    for name in functions {
+        sql::execute(conn, format!("DROP FUNCTION IF EXISTS {name}"), vec![]).await?;
+    }
+    Ok(())
+}
 
 /// A column that is not moved: it says what is in the table `search`.
 const LEFT_OUT_COLUMN: (&str, &str) = ("shelf", "searched");

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use sqlx::{AnyConnection, Connection};
 
-use super::super::portable::inside::{LEFT_OUT, MOVED, Row, Table, catalog, insert};
+use super::super::portable::inside::{LEFT_OUT, MOVED, Row, Table, catalog, drop_all, insert};
 use super::super::portable::{self, Contents, FillError, Target};
 use super::stores::{config_of, connect};
 use super::*;
@@ -243,9 +243,7 @@ async fn a_store_of_any_rows_is_the_same_after_it_was_moved_to_and_fro(f: Whole)
 /// Removes all tables of a store.
 async fn empty(config: &config::Store) {
     let mut conn = connect(&config.url).await;
-    for name in MOVED.into_iter().chain(LEFT_OUT.iter().map(|(name, _)| *name)) {
-        sql::execute(&mut conn, format!("DROP TABLE IF EXISTS {name}"), vec![]).await.unwrap();
-    }
+    drop_all(&mut conn).await.unwrap();
     conn.close().await.unwrap();
 }
 
