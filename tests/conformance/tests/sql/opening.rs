@@ -5,7 +5,7 @@ use testmo_courier::clock::Clock;
 use testmo_courier::store::{ConnectionStore, Store, StoreError, StoreHealth};
 
 use crate::postgres::Postgres;
-use crate::stores::{config_of, connect, postgres, run, sqlite};
+use crate::stores::{SqlStore, config_of, connect, postgres, run, sqlite};
 
 #[tokio::test]
 async fn a_missing_store_is_reported_with_a_remedy() {
@@ -72,7 +72,7 @@ async fn a_store_of_a_newer_version_is_not_opened() {
 
 #[tokio::test]
 async fn a_store_to_which_a_newer_version_has_added_something_is_opened_unless_it_requires_to_know_that() {
-    for f in [sqlite().await, postgres().await] {
+    let check = async |f: SqlStore| {
         let mut conn = connect(&f.config.url).await;
         let sql = "INSERT INTO _sqlx_expansions (version, description, success, checksum, execution_time) \
                    VALUES (9999, 'x', true, '', 0)";
@@ -83,7 +83,9 @@ async fn a_store_to_which_a_newer_version_has_added_something_is_opened_unless_i
         run(&mut conn, "INSERT INTO facts (name, value) VALUES ('oldest_step', '9999')").await;
         let again = Store::open(&f.config, false, Clock::system()).await;
         assert!(matches!(again, Err(StoreError::Newer)), "{again:?}");
-    }
+    };
+    check(sqlite().await).await;
+    check(postgres().await).await;
 }
 
 /// Counts the steps that a version without expansions does not know.
@@ -94,7 +96,7 @@ async fn count(conn: &mut AnyConnection) -> i64 {
 
 #[tokio::test]
 async fn a_version_that_knows_no_expansion_finds_only_steps_that_it_knows() {
-    for f in [sqlite().await, postgres().await] {
+    let check = async |f: SqlStore| {
         let mut conn = connect(&f.config.url).await;
         assert_eq!(count(&mut conn).await, 0);
         // As earlier builds have recorded them.
@@ -105,7 +107,9 @@ async fn a_version_that_knows_no_expansion_finds_only_steps_that_it_knows() {
         assert_eq!(again.tables_state().await.unwrap().waiting, []);
         again.close().await;
         assert_eq!(count(&mut conn).await, 0);
-    }
+    };
+    check(sqlite().await).await;
+    check(postgres().await).await;
 }
 
 #[tokio::test]

@@ -58,7 +58,8 @@ async fn wasteful(url: &str, statements: BTreeSet<String>) -> String {
             continue;
         }
         let explained = format!("EXPLAIN QUERY PLAN {sql}");
-        let rows = sqlx::query(AssertSqlSafe(explained)).fetch_all(&mut conn).await.unwrap();
+        let rows = sqlx::query(AssertSqlSafe(explained)).fetch_all(&mut conn).await;
+        let rows = rows.unwrap_or_else(|error| panic!("{sql}: {error}"));
         let steps: Vec<String> = rows.iter().map(|row| row.get("detail")).collect();
         if steps.iter().any(|step| is_wasteful(&sql, step)) {
             write!(found, "{sql}\n  {}\n", steps.join("\n  ")).unwrap();
