@@ -50,8 +50,8 @@ impl Mismatch {
                  object as definitions"
             }
             Problem::Different => {
-                "the arguments of an existing object are fixed: set the configuration to the values that the broker \
-                 has, or configure another name"
+                "set the configuration to the values that the broker has, or configure another name; the arguments of \
+                 an existing object are fixed"
             }
             Problem::Unknown => {
                 "if messages are delivered, nothing is to be done; otherwise give the user permissions on this object"

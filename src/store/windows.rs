@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sqlx::AnyConnection;
 
+use super::ledger::WindowStep;
 use super::sql::{self, Bound, Columns, Dialect, Transaction};
 use super::{Store, StoreError};
 use crate::batch::{BatchId, BatchKey, TenantId};
@@ -19,15 +20,6 @@ pub trait WindowStore: Send + Sync {
     /// # Errors
     /// When the store does not answer.
     async fn take_windows(&self, lease: Duration, most: u32) -> Result<Vec<DueWindows>, StoreError>;
-}
-
-/// A change of what is kept of the cases of a batch.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WindowStep {
-    /// The batch.
-    pub batch: BatchKey,
-    /// What is kept of each claim, by the epoch of the record that claimed the cases; `None` removes it.
-    pub claims: Vec<(u64, Option<Vec<u8>>)>,
 }
 
 /// What is kept of a batch.

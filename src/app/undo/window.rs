@@ -4,7 +4,7 @@ use super::requests::Planned;
 use super::subject::Subject;
 use crate::batch::BatchKey;
 use crate::batch::generation::Windows;
-use crate::store::windows::WindowStep;
+use crate::store::ledger::WindowStep;
 use crate::testmo::ShownCase;
 
 /// The rows of a claim whose histories are shown.

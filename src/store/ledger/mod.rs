@@ -36,6 +36,7 @@ pub(super) use self::list::{list_statement, totals_statement};
 pub(super) use self::lock::lock;
 pub use self::model::{
     Claim, ClaimOutcome, Commit, CommitOutcome, KnownIds, PushEnded, PushFound, PushMembers, RecordUpdate, StoredBatch,
+    WindowStep,
 };
 pub(super) use self::read::stored;
 use self::read::{load, only};

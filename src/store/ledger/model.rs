@@ -9,7 +9,6 @@ use super::super::history::HistoryEntry;
 use super::super::outbox::OutboxEvent;
 use super::super::shelf::{EditedMessage, OperatorAction, ShelfId, Shelving};
 use super::super::undos::UndoStep;
-use super::super::windows::WindowStep;
 use crate::batch::event::Event;
 use crate::batch::ledger::{BatchRecord, Target};
 use crate::batch::written::{CaseIdentity, WrittenCase};
@@ -121,6 +120,15 @@ pub struct PushMembers {
     pub committed: bool,
     /// Records of the batches whose open push it still is.
     pub waiting: Vec<BatchRecord>,
+}
+
+/// A change of what is kept of the cases of a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WindowStep {
+    /// The batch.
+    pub batch: BatchKey,
+    /// What is kept of each claim, by the epoch of the record that claimed the cases; `None` removes it.
+    pub claims: Vec<(u64, Option<Vec<u8>>)>,
 }
 
 /// How a push ended, for its history.

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use testmo_courier::batch::BatchKey;
-use testmo_courier::store::ledger::{Commit, CommitOutcome, RecordUpdate};
-use testmo_courier::store::windows::{DueWindows, WindowStep};
+use testmo_courier::store::ledger::{Commit, CommitOutcome, RecordUpdate, WindowStep};
+use testmo_courier::store::windows::DueWindows;
 
 use crate::Subject;
 use crate::finished::deliver;

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::batch::generation::{Change as Fields, WindowCase, Windows};
-use crate::store::windows::WindowStep;
+use crate::store::ledger::WindowStep;
 use crate::testmo::ShownCase;
 use crate::worker::model::ActiveBatch;
 

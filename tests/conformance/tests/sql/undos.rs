@@ -11,9 +11,8 @@ use testmo_courier::batch::undo::{
     Former, FormerCase, How, Intent, ItemState, Left, Setting, UndoItem, UndoKind, rows_of,
 };
 use testmo_courier::batch::written::{BatchMark, CaseIdentity, WrittenCase, WrittenFields};
-use testmo_courier::store::ledger::{Commit, RecordUpdate};
+use testmo_courier::store::ledger::{Commit, RecordUpdate, WindowStep};
 use testmo_courier::store::undos::{UndoBegin, UndoStep, UndoStore};
-use testmo_courier::store::windows::WindowStep;
 use testmo_courier::store::{ConnectionStore, LedgerStore, RetentionStore, WrittenStore};
 
 use crate::stores::{SqlStore, connect};

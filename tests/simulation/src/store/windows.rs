@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use testmo_courier::batch::BatchKey;
 use testmo_courier::batch::ledger::BatchState;
 use testmo_courier::store::StoreError;
-use testmo_courier::store::windows::{DueWindows, WindowStep, WindowStore};
+use testmo_courier::store::ledger::WindowStep;
+use testmo_courier::store::windows::{DueWindows, WindowStore};
 
 use super::StoreOf;
 use super::tables::{Tables, after};
