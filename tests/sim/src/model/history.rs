@@ -1,5 +1,7 @@
 //! Keeps the history of cases: an entry for the creation of a case, and one for each change.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -51,9 +53,9 @@ impl Account {
     pub(crate) fn note_change(&mut self, before: &Case, user: u64, now: Time) {
         let Some(case) = self.cases.get(before.id) else { return };
         let (old, new) = (self.contents(before), self.contents(case));
-        let columns = old.keys().chain(new.keys().filter(|column| !old.contains_key(*column)));
+        let columns: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
         let content = |of: &Map<String, Value>, column: &String| of.get(column).cloned().unwrap_or_default();
-        let both = columns.map(|column| (column.clone(), content(&old, column), content(&new, column)));
+        let both = columns.into_iter().map(|column| (column.clone(), content(&old, column), content(&new, column)));
         let changes: Vec<_> = both.filter(|(_, old, new)| old != new).collect();
         if !changes.is_empty() {
             self.add_to_history(before.id, user, now, changes);
