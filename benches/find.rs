@@ -29,14 +29,7 @@ const ROUNDS: usize = 40;
 const STEP: u32 = 200;
 
 /// Words of names, the first ones most often.
-const WORDS: &str = "verify that the user can sign in with a valid code and see an error message for expired invalid empty \
-    password email address account settings page list order cart checkout payment card refund invoice currency discount \
-    coupon shipping tracking return product search filter sort category price stock warehouse supplier import export file \
-    upload download report chart dashboard widget notification reminder calendar event meeting invite role permission admin \
-    audit log session timeout token refresh language translation timezone date format number decimal rounding limit \
-    boundary minimum maximum duplicate unique required optional default unicode emoji whitespace keyboard mouse touch \
-    screen reader contrast zoom orientation offline sync conflict merge retry backup restore archive delete undo draft \
-    publish schedule template attachment comment mention tag label project folder suite milestone run result step";
+const WORDS: &str = include_str!("words.txt");
 
 #[tokio::main]
 async fn main() {

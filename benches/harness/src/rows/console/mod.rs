@@ -21,11 +21,11 @@ use testmo_courier::store::{Store, StoreHealth, TrendStore};
 use self::open_pages::{OPEN, Refreshes, keep_open};
 use self::places::{Known, LISTS, PAGES};
 use self::visitor::Visitor;
+use super::Bench;
 use super::growth::{free_address, stage, start_with, strike};
 use super::large::names::tenant_number;
 use super::large::seed::{self, Disk, Size};
 use super::support::{anna, plan_by_command};
-use super::{Bench, Limits};
 use crate::output::{count, megabytes, milliseconds, progress};
 use crate::report::{Check, RowResult};
 use crate::stage::Stage;
@@ -72,7 +72,7 @@ struct OnStore {
 }
 
 pub(super) async fn run(bench: &mut Bench<'_>) -> anyhow::Result<RowResult> {
-    let size = size(bench.limits);
+    let size = Size::of(bench.limits, (5_000_000, 10_000), (200_000, 2_000));
     let mut measured = Vec::new();
     for store in ["SQLite", "PostgreSQL"] {
         progress(&format!("\n{store}"));
@@ -100,20 +100,6 @@ pub(super) async fn run(bench: &mut Bench<'_>) -> anyhow::Result<RowResult> {
     row.samples = measured.iter().map(|on| (on.store.to_owned(), json!(on))).collect();
     row.samples.insert("delivery".into(), json!(delivered));
     Ok(row)
-}
-
-fn size(limits: Limits) -> Size {
-    let size = |usually, quick| limits.size(usually, quick) as u64;
-    Size {
-        delivered: size(5_000_000, 10_000),
-        with_events: size(200_000, 2_000),
-        dead: size(100_000, 2_000),
-        parked: size(20_000, 500),
-        audit: size(300_000, 5_000),
-        discarded: size(50_000, 1_000),
-        tokens: size(2_000, 100),
-        replays: size(2_000, 100),
-    }
 }
 
 async fn measure(bench: &mut Bench<'_>, name: &'static str, size: &Size) -> anyhow::Result<OnStore> {

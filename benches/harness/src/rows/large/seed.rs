@@ -15,6 +15,7 @@ use testmo_courier::store::{SearchStore, Store};
 use super::names::{
     CASES, TENANTS, batch_id, external_id, key, link, message, name, source_key, tenant, tenant_number, testmo_id,
 };
+use crate::rows::Limits;
 use crate::stage::Stage;
 use crate::worker::{FOLDER, PROJECT};
 
@@ -33,6 +34,23 @@ pub(in crate::rows) struct Size {
     pub(in crate::rows) discarded: u64,
     pub(in crate::rows) tokens: u64,
     pub(in crate::rows) replays: u64,
+}
+
+impl Size {
+    /// Returns how much a store holds usually, and in a quick run: so many delivered batches, and of them so many with events.
+    pub(in crate::rows) fn of(limits: Limits, delivered: (usize, usize), with_events: (usize, usize)) -> Self {
+        let size = |(usually, quick)| limits.size(usually, quick) as u64;
+        Self {
+            delivered: size(delivered),
+            with_events: size(with_events),
+            dead: size((100_000, 2_000)),
+            parked: size((20_000, 500)),
+            audit: size((300_000, 5_000)),
+            discarded: size((50_000, 1_000)),
+            tokens: size((2_000, 100)),
+            replays: size((2_000, 100)),
+        }
+    }
 }
 
 /// Why the dead batches failed.

@@ -13,10 +13,10 @@ use testmo_courier::store::{Store, StoreHealth};
 use self::beside::Beside;
 pub(super) use self::beside::{anna, plan_by_command};
 use self::questions::{Asked, Asker, slowest};
+use super::Bench;
 use super::growth::{stage, strike};
 use super::large::names::{TENANTS, tenant_number};
 use super::large::seed::{self, Size};
-use super::{Bench, Limits};
 use crate::output::{count, megabytes, milliseconds, progress, times};
 use crate::report::{Check, RowResult};
 use crate::stats::median;
@@ -41,7 +41,7 @@ struct OnStore {
 }
 
 pub(super) async fn run(bench: &mut Bench<'_>) -> anyhow::Result<RowResult> {
-    let size = size(bench.limits);
+    let size = Size::of(bench.limits, (1_000_000, 10_000), (1_000_000, 10_000));
     let mut measured = Vec::new();
     for store in ["SQLite", "PostgreSQL"] {
         progress(&format!("\n{store}"));
@@ -72,20 +72,6 @@ pub(super) async fn run(bench: &mut Bench<'_>) -> anyhow::Result<RowResult> {
         .map(|on| (on.store.to_owned(), json!(on)))
         .collect::<std::collections::BTreeMap<String, Value>>();
     Ok(row)
-}
-
-fn size(limits: Limits) -> Size {
-    let size = |usually, quick| limits.size(usually, quick) as u64;
-    Size {
-        delivered: size(1_000_000, 10_000),
-        with_events: size(1_000_000, 10_000),
-        dead: size(100_000, 2_000),
-        parked: size(20_000, 500),
-        audit: size(300_000, 5_000),
-        discarded: size(50_000, 1_000),
-        tokens: size(2_000, 100),
-        replays: size(2_000, 100),
-    }
 }
 
 async fn measure(bench: &mut Bench<'_>, name: &'static str, size: &Size) -> anyhow::Result<OnStore> {
