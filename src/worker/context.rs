@@ -10,7 +10,7 @@ use super::model::{Backlogs, SlowTrials, Troubles};
 use super::room::ReadingRoom;
 use super::stop::Stop;
 use super::turns::Turns;
-use super::under_way::UnderWay;
+use super::workload::Workload;
 use crate::batch::restored::Restored;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -34,7 +34,7 @@ pub(super) struct WorkerContext {
     /// What is known of restores of the store from older copies.
     pub(super) restored: Restored,
     pub(super) stop: Stop,
-    pub(super) under_way: UnderWay,
+    pub(super) workload: Workload,
     /// The name of this worker in claims and leases.
     pub(super) holder: String,
     /// Who may work on a message.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::stop::Stop;
-use super::under_way::Busy;
+use super::workload::Busy;
 
 /// What the log says about a stopping worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

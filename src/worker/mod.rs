@@ -5,7 +5,7 @@
 //! | folder or file | responsibility |
 //! | --- | --- |
 //! | `model` | values that the steps pass on |
-//! | `context`, `permit`, `stop`, `turns`, `under_way`, `store_retry`, `unit`, `backoff`, `room`, `failpoint` | what every step needs |
+//! | `context`, `permit`, `stop`, `turns`, `workload`, `store_retry`, `unit`, `backoff`, `room`, `failpoint` | what every step needs |
 //! | `outcome` | stores what becomes of a batch |
 //! | `admission` | turns a message into a batch in hand, or rejects it |
 //! | `reconciliation` | what is remembered of accounts to reconcile with Testmo |
@@ -41,8 +41,8 @@ mod stop;
 mod store_retry;
 mod supervisor;
 mod turns;
-mod under_way;
 mod unit;
+mod workload;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;

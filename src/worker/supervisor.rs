@@ -37,7 +37,7 @@ use super::reconciliation::memory::ReconcileMemory;
 use super::room::ReadingRoom;
 use super::stop::{Stop, Stopped, WORK_OVER, stopped};
 use super::turns::{Turns, instance_name};
-use super::under_way::{Busy, UnderWay};
+use super::workload::{Busy, Workload};
 use crate::amqp::{Intake, IntakeControl, Publish};
 use crate::batch::restored::Restored;
 use crate::config::Config;
@@ -139,7 +139,7 @@ pub async fn work(
 
 /// Returns what a worker has under way.
 fn busy(context: &WorkerContext) -> Busy {
-    context.under_way.now(context.fresh_events.max_capacity() - context.fresh_events.capacity())
+    context.workload.now(context.fresh_events.max_capacity() - context.fresh_events.capacity())
 }
 
 /// The task that publishes events, and the tokens of its end.
@@ -235,7 +235,7 @@ fn context_of(
         fresh_events,
         metrics,
         stop,
-        under_way: UnderWay::default(),
+        workload: Workload::default(),
         clock: store.clock(),
         restored,
         store,

@@ -101,7 +101,7 @@ const WORKER_MAY_NAME: &[(&str, &[&str])] = &[
 ];
 
 /// Parts of `worker` that name no other part of `worker`.
-const LEAVES: &[&str] = &["backoff", "failpoint", "live", "meanwhile", "room", "stop", "turns", "under_way"];
+const LEAVES: &[&str] = &["backoff", "failpoint", "live", "meanwhile", "room", "stop", "turns", "workload"];
 
 /// Sets of files that may name each other in a circle, with the reason.
 const MAY_CIRCLE: &[(&[&str], &str)] = &[

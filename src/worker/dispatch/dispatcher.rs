@@ -16,7 +16,7 @@ use super::paused::is_paused;
 use super::report;
 use super::set_aside::cause_of;
 use super::shed::Shed;
-use super::under_way::{Ended, UnderWay};
+use super::work_tasks::{Ended, WorkTasks};
 use crate::account::Signal;
 use crate::batch::{Reason, TenantId};
 use crate::lane::{Lanes, QueuePosition};
@@ -39,7 +39,7 @@ pub(in crate::worker) struct Dispatcher {
     context: Arc<WorkerContext>,
     lanes: Lanes<Box<ActiveBatch>>,
     in_flight: InFlight,
-    work: UnderWay,
+    work: WorkTasks,
     background: Background,
     /// Commands from work in the background.
     commands: mpsc::UnboundedReceiver<DispatcherCommand>,
@@ -57,7 +57,7 @@ impl Dispatcher {
             background: Background::new(context.clone(), sender),
             context,
             in_flight: InFlight::default(),
-            work: UnderWay::new(delivery),
+            work: WorkTasks::new(delivery),
             commands,
             closed: ClosedAccounts::default(),
             shed: Shed::default(),
@@ -97,7 +97,7 @@ impl Dispatcher {
     fn count(&self) {
         let batches = self.in_flight.len();
         self.context.metrics.batches_in_flight.set(i64::try_from(batches).unwrap_or(i64::MAX));
-        self.context.under_way.set_work(batches, self.work.len());
+        self.context.workload.set_work(batches, self.work.len());
     }
 
     fn handle(&mut self, command: DispatcherCommand) {

@@ -10,7 +10,7 @@ mod paused;
 mod report;
 mod set_aside;
 mod shed;
-mod under_way;
+mod work_tasks;
 
 pub(super) use self::command::DispatcherCommand;
 pub use self::command::View;

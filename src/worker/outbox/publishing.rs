@@ -31,7 +31,7 @@ impl Publishing {
     /// Publishes events and has their ends stored; returns whether the broker took them all.
     pub(super) async fn publish(&self, events: Vec<OutboxEvent>, storing: &mut Ends) -> bool {
         self.unbound.expire();
-        let mut under_way = self.context.under_way.events(events.len());
+        let mut under_way = self.context.workload.events(events.len());
         let in_order = by_subject(events).into_values().map(|events| self.publish_in_order(events));
         let mut publishing: FuturesUnordered<_> = in_order.collect();
         let (mut ends, mut all_taken) = (Vec::new(), true);

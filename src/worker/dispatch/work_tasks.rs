@@ -12,7 +12,7 @@ use crate::worker::delivery::{Delivery, deliver};
 use crate::worker::model::{ActiveBatch, Dispositions, PushFeedback, WorkKey};
 
 /// The tasks that work on batches.
-pub(super) struct UnderWay {
+pub(super) struct WorkTasks {
     delivery: Arc<Delivery>,
     tasks: JoinSet<(Dispositions, PushFeedback)>,
     /// What each task works on: a task that panics cannot return it.
@@ -34,7 +34,7 @@ pub(super) struct Ended {
     pub(super) end: Option<(Dispositions, PushFeedback)>,
 }
 
-impl UnderWay {
+impl WorkTasks {
     pub(super) fn new(delivery: Arc<Delivery>) -> Self {
         Self { delivery, tasks: JoinSet::new(), working_on: HashMap::new() }
     }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// What a worker has under way.
 #[derive(Debug, Default)]
-pub(super) struct UnderWay {
+pub(super) struct Workload {
     batches: AtomicUsize,
     requests: AtomicUsize,
     events: AtomicUsize,
@@ -21,7 +21,7 @@ pub(super) struct Busy {
     pub(super) events: usize,
 }
 
-impl UnderWay {
+impl Workload {
     /// Sets how many batches are in hand, and for how many packs of them requests are under way.
     pub(super) fn set_work(&self, batches: usize, requests: usize) {
         self.batches.store(batches, Ordering::Relaxed);
@@ -29,9 +29,9 @@ impl UnderWay {
     }
 
     /// Counts events until the value is dropped.
-    pub(super) fn events(&self, count: usize) -> EventsUnderWay<'_> {
+    pub(super) fn events(&self, count: usize) -> UnconfirmedEvents<'_> {
         self.events.fetch_add(count, Ordering::Relaxed);
-        EventsUnderWay { under_way: self, count }
+        UnconfirmedEvents { workload: self, count }
     }
 
     /// Returns what is under way now, with `waiting` events beside those that are being published.
@@ -45,21 +45,21 @@ impl UnderWay {
 }
 
 /// Events that are counted as under way.
-pub(super) struct EventsUnderWay<'a> {
-    under_way: &'a UnderWay,
+pub(super) struct UnconfirmedEvents<'a> {
+    workload: &'a Workload,
     count: usize,
 }
 
-impl EventsUnderWay<'_> {
+impl UnconfirmedEvents<'_> {
     /// Notes that so many of them have ended.
     pub(super) fn ended(&mut self, count: usize) {
         let count = count.min(self.count);
         self.count -= count;
-        self.under_way.events.fetch_sub(count, Ordering::Relaxed);
+        self.workload.events.fetch_sub(count, Ordering::Relaxed);
     }
 }
 
-impl Drop for EventsUnderWay<'_> {
+impl Drop for UnconfirmedEvents<'_> {
     fn drop(&mut self) {
         self.ended(self.count);
     }
@@ -71,13 +71,13 @@ mod tests {
 
     #[test]
     fn events_count_until_each_has_ended_or_none_is_waited_for_any_more() {
-        let under_way = UnderWay::default();
-        under_way.set_work(3, 2);
-        let mut events = under_way.events(5);
+        let workload = Workload::default();
+        workload.set_work(3, 2);
+        let mut events = workload.events(5);
         events.ended(2);
-        assert_eq!(under_way.now(4), Busy { batches: 3, requests: 2, events: 7 });
+        assert_eq!(workload.now(4), Busy { batches: 3, requests: 2, events: 7 });
         events.ended(9);
-        drop(under_way.events(1));
-        assert_eq!(under_way.now(0), Busy { batches: 3, requests: 2, events: 0 });
+        drop(workload.events(1));
+        assert_eq!(workload.now(0), Busy { batches: 3, requests: 2, events: 0 });
     }
 }
