@@ -221,7 +221,7 @@ async fn given_again(
     held: &HashSet<u64>,
 ) -> Result<HashSet<u64>, StoreError> {
     let untagged = || there.iter().map(|part| &part.batch).filter(|batch| tag_of(batch).is_none());
-    let Some(since) = untagged().map(|batch| batch.record.unclear_since.unwrap_or(batch.claimed_at)).min() else {
+    let Some(since) = untagged().map(|batch| batch.unclear_since()).min() else {
         return Ok(HashSet::new());
     };
     let names: HashSet<&str> =

@@ -167,5 +167,5 @@ fn is_unclear(part: &Part) -> bool {
 }
 
 fn unclear_since(batch: &ActiveBatch, now: i64, at: Instant) -> i64 {
-    batch.unclear.since(batch.record.unclear_since.unwrap_or(batch.claimed_at), now, at)
+    batch.unclear.since(batch.unclear_since(), now, at)
 }

@@ -163,6 +163,11 @@ impl ActiveBatch {
         self.connection.mapping.batch_tag.then(|| batch_tag(&self.key.batch))
     }
 
+    /// Returns when the first of the cases of unknown outcome was claimed, in milliseconds on the store's clock.
+    pub(in crate::worker) fn unclear_since(&self) -> i64 {
+        self.record.unclear_since.unwrap_or(self.claimed_at)
+    }
+
     /// Forgets what is known of it, as after a panic in the middle of work on it: the next claim reads the ledger.
     pub(in crate::worker) fn start_over(&mut self) {
         self.record = self.record.restarted();
