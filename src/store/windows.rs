@@ -10,12 +10,21 @@ use super::sql::{self, Bound, Columns, Dialect, Transaction};
 use super::{Store, StoreError};
 use crate::batch::{BatchId, BatchKey, TenantId};
 
+/// How long what is kept of a batch that is worked on waits at least, until somebody asks again whether it is due.
+pub const LEAST_POSTPONED: Duration = Duration::from_secs(1);
+/// And at most, however long the batch is open: it waits as long as it has waited already.
+pub const MOST_POSTPONED: Duration = Duration::from_secs(15 * 60);
+/// How many claims are postponed by one statement.
+const MOST_AT_ONCE: u32 = 1_000;
+
 /// What is asked about cases that were written. They are stored by [`Commit::window`](super::ledger::Commit).
 #[async_trait]
 pub trait WindowStore: Send + Sync {
     /// Takes what is kept of up to `most` batches that are not open and that nobody works on, those that are due first.
     ///
-    /// Each is given to one caller for `lease`. It is due again after that, unless it was removed.
+    /// Each is given to one caller for `lease`. It is due again after that, unless it was removed. What is kept of other batches
+    /// is postponed by its age, from [`LEAST_POSTPONED`] to [`MOST_POSTPONED`], so that batches that stay open for days cost
+    /// little.
     ///
     /// # Errors
     /// When the store does not answer.
@@ -42,11 +51,7 @@ impl WindowStore for Store {
         let mut transaction = Transaction::begin(&self.writers, &self.clock).await?;
         let now = transaction.now;
         let conn = transaction.conn()?;
-        let bounds = vec![
-            Bound::Int(now),
-            Bound::Int(now.saturating_add(i64::try_from(lease.as_millis()).unwrap_or(i64::MAX))),
-            Bound::Int(i64::from(most)),
-        ];
+        let bounds = vec![Bound::Int(now), Bound::Int(now.saturating_add(ms(lease))), Bound::Int(i64::from(most))];
         let sql = take_statement(Dialect::of(conn));
         let first = sql::fetch(conn, sql, bounds).await?;
         let mut due = Vec::with_capacity(first.len());
@@ -57,9 +62,16 @@ impl WindowStore for Store {
             let claims = claims_of(conn, &batch).await?;
             due.push(DueWindows { batch, since: row.int("opened_at")?, claims });
         }
+        let sql = postpone_statement(Dialect::of(conn));
+        sql::execute(conn, sql, vec![Bound::Int(now), Bound::Int(ms(LEAST_POSTPONED)), Bound::Int(ms(MOST_POSTPONED))])
+            .await?;
         transaction.commit().await?;
         Ok(due)
     }
+}
+
+fn ms(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 impl Store {
@@ -72,7 +84,7 @@ impl Store {
 }
 
 /// The statement that takes the first claim of up to `$3` batches that are due at `$1`, until `$2`.
-pub(super) fn take_statement(dialect: Dialect) -> String {
+fn take_statement(dialect: Dialect) -> String {
     format!(
         "UPDATE write_windows SET look_after = $2 WHERE (tenant_id, batch_id, epoch) IN (\
          SELECT f.tenant_id, f.batch_id, f.epoch FROM write_windows f WHERE f.look_after <= $1 \
@@ -81,6 +93,20 @@ pub(super) fn take_statement(dialect: Dialect) -> String {
          AND NOT EXISTS (SELECT 1 FROM batches b WHERE b.tenant_id = f.tenant_id AND b.batch_id = f.batch_id \
          AND (b.state = 'open' OR b.lease_until > $1)) ORDER BY f.look_after LIMIT $3 {}) \
          RETURNING tenant_id, batch_id, opened_at",
+        dialect.skip_taken()
+    )
+}
+
+/// The statement that postpones what is kept of batches that are worked on and that would be due at `$1`, by its age of at
+/// least `$2` and at most `$3` milliseconds.
+fn postpone_statement(dialect: Dialect) -> String {
+    format!(
+        "UPDATE write_windows SET look_after = $1 + CASE WHEN $1 - opened_at < $2 THEN $2 \
+         WHEN $1 - opened_at > $3 THEN $3 ELSE $1 - opened_at END \
+         WHERE (tenant_id, batch_id, epoch) IN (\
+         SELECT f.tenant_id, f.batch_id, f.epoch FROM write_windows f WHERE f.look_after <= $1 \
+         AND EXISTS (SELECT 1 FROM batches b WHERE b.tenant_id = f.tenant_id AND b.batch_id = f.batch_id \
+         AND (b.state = 'open' OR b.lease_until > $1)) ORDER BY f.look_after LIMIT {MOST_AT_ONCE} {})",
         dialect.skip_taken()
     )
 }

@@ -13,6 +13,7 @@ use crate::values::{DAY, START, connection, fresh};
 cases! {
     ($) windows_cases in windows:
     what_is_kept_of_a_batch_is_due_once_nobody_works_on_it_and_until_it_is_removed,
+    what_is_kept_of_a_batch_that_is_worked_on_for_long_is_asked_for_seldom,
     what_is_kept_of_a_batch_goes_with_its_details_and_with_no_fenced_change,
 }
 
@@ -58,14 +59,29 @@ async fn what_is_kept_of_a_batch_is_due_once_nobody_works_on_it_and_until_it_is_
         claims: vec![(5, b"a".to_vec()), (9, last.as_bytes().to_vec())],
     };
     assert_eq!(due(f, 9_999).await, [], "a request may be under way");
-    assert_eq!(due(f, 10_000).await, [of(&first, "c")], "one is open, and one is being undone");
-    assert_eq!(due(f, 69_999).await, [], "it belongs to somebody");
-    assert_eq!(due(f, 70_000).await, [of(&first, "c")]);
+    assert_eq!(due(f, 19_997).await, [], "it is postponed by its age");
+    assert_eq!(due(f, 19_998).await, [of(&first, "c")], "one is open, and one is being undone");
+    assert_eq!(due(f, 79_997).await, [], "it belongs to somebody");
+    assert_eq!(due(f, 79_998).await, [of(&first, "c")]);
     keep(f, &first, &[(5, None), (9, None)]).await;
     assert_eq!(due(f, 200_000).await, [of(&second.key, "b")]);
     keep(f, &second.key, &[(5, None)]).await;
     let left = DueWindows { claims: vec![(9, b"b".to_vec())], ..of(&second.key, "b") };
     assert_eq!(due(f, 900_000).await, [left]);
+}
+
+async fn what_is_kept_of_a_batch_that_is_worked_on_for_long_is_asked_for_seldom(f: &dyn Subject) {
+    f.store().set_connection(&connection("v1", true)).await.unwrap();
+    let record = deliver(f, "b-1", |_| {}).await;
+    let mut held = record.clone();
+    held.undo(START);
+    let batch = Some(RecordUpdate { record: held, from_epoch: record.epoch });
+    let change = Commit { batch, lease: Some(Duration::from_secs(4_500)), ..Commit::default() };
+    assert!(f.store().commit(change.into()).await.unwrap().is_done());
+    keep(f, &record.key, &[(5, Some("a"))]).await;
+    assert_eq!(due(f, 4_000_000).await, [], "somebody works on it");
+    assert_eq!(due(f, 4_899_999).await, [], "nobody does, and it is postponed");
+    assert_eq!(due(f, 4_900_000).await.len(), 1, "by 15 minutes at most");
 }
 
 async fn what_is_kept_of_a_batch_goes_with_its_details_and_with_no_fenced_change(f: &dyn Subject) {

@@ -7,7 +7,7 @@ use testmo_courier::batch::BatchKey;
 use testmo_courier::batch::ledger::BatchState;
 use testmo_courier::store::StoreError;
 use testmo_courier::store::ledger::WindowStep;
-use testmo_courier::store::windows::{DueWindows, WindowStore};
+use testmo_courier::store::windows::{DueWindows, LEAST_POSTPONED, MOST_POSTPONED, WindowStore};
 
 use super::StoreOf;
 use super::tables::{Tables, after};
@@ -53,7 +53,20 @@ impl Tables {
             let claims = of_batch.map(|((_, epoch), row)| (*epoch, row.body.clone())).collect();
             Some(DueWindows { batch, since, claims })
         };
-        first.into_iter().filter_map(take).collect()
+        let taken = first.into_iter().filter_map(take).collect();
+        self.postpone_windows(now);
+        taken
+    }
+
+    /// Postpones what is kept of batches that are worked on, by its age.
+    fn postpone_windows(&mut self, now: i64) {
+        let due = self.windows.iter().filter(|((key, _), row)| row.look_after <= now && self.is_worked_on(key, now));
+        let places: Vec<(BatchKey, u64)> = due.map(|(place, _)| place.clone()).collect();
+        for place in places {
+            let Some(row) = self.windows.get_mut(&place) else { continue };
+            let age = Duration::from_millis(u64::try_from(now - row.opened_at).unwrap_or(0));
+            row.look_after = after(now, age.clamp(LEAST_POSTPONED, MOST_POSTPONED));
+        }
     }
 
     fn is_worked_on(&self, key: &BatchKey, now: i64) -> bool {
