@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::error::UndoError;
 use super::subject::Subject;
 use super::window::Window;
@@ -27,6 +29,8 @@ pub(super) struct Journal<'a> {
     pub(super) undo: Undo,
     /// What is kept of the rows that are being changed.
     pub(super) window: Option<Window>,
+    /// Until when nobody else changes the batch, or takes its sources.
+    leased_until: Option<Instant>,
 }
 
 /// What goes with a step.
@@ -50,7 +54,16 @@ impl<'a> Journal<'a> {
         (lease, entry): (Duration, AuditEntry),
     ) -> Result<Self, UndoError> {
         let record = subject.record().clone();
-        let mut journal = Self { store, subject, epoch: record.epoch, record, stored: Vec::new(), undo, window: None };
+        let mut journal = Self {
+            store,
+            subject,
+            epoch: record.epoch,
+            record,
+            stored: Vec::new(),
+            undo,
+            window: None,
+            leased_until: None,
+        };
         let (kind, how, before) = (journal.undo.kind, journal.undo.how.clone(), journal.undo.before);
         match kind {
             UndoKind::Undo => journal.record.undo(store.now()),
@@ -65,7 +78,16 @@ impl<'a> Journal<'a> {
     /// Goes on with an undo that was begun before.
     pub(super) fn go_on(store: &'a dyn UndoStorage, subject: &'a Subject, undo: Undo) -> Self {
         let record = subject.record().clone();
-        Self { store, subject, epoch: record.epoch, record, stored: undo.items.clone(), undo, window: None }
+        Self {
+            store,
+            subject,
+            epoch: record.epoch,
+            record,
+            stored: undo.items.clone(),
+            undo,
+            window: None,
+            leased_until: None,
+        }
     }
 
     /// Stores what the undo has come to. Nobody else changes the batch for `lease`.
@@ -75,6 +97,18 @@ impl<'a> Journal<'a> {
     pub(super) async fn step(&mut self, lease: Duration) -> Result<(), UndoError> {
         self.record.undo_goes_on();
         self.store(lease, Extra::default()).await
+    }
+
+    /// Has nobody else change the batch, or take its sources, for at least half of `lease`; returns whether that had to be stored.
+    ///
+    /// # Errors
+    /// When the batch was changed meanwhile, or the store does not answer.
+    pub(super) async fn hold(&mut self, lease: Duration) -> Result<bool, UndoError> {
+        let is_held = self.leased_until.is_some_and(|until| until >= Instant::now() + lease / 2);
+        if !is_held {
+            self.step(lease).await?;
+        }
+        Ok(!is_held)
     }
 
     /// Notes that a request of which nothing is found may still be carried out: a check finds its rows later.
@@ -159,6 +193,7 @@ impl<'a> Journal<'a> {
             lease: Some(lease),
             ..Commit::default()
         };
+        self.leased_until = Some(Instant::now() + lease);
         if !self.store.commit(change.into()).await?.is_done() {
             return Err(UndoError::Changed);
         }

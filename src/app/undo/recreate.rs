@@ -82,6 +82,9 @@ impl Run<'_> {
         if unclear.is_empty() && creates.is_empty() {
             return Ok(None);
         }
+        if let Some(why) = self.hold(journal).await? {
+            return Ok(Some(End::Stop(why)));
+        }
         let rows = self.rows(unclear.iter().chain(&creates).map(|(_, creating)| creating.folder()).collect()).await?;
         let held = self.held(&journal.undo);
         if !unclear.is_empty() {

@@ -168,6 +168,9 @@ impl<'a> Run<'a> {
         while let Some((query, number)) = sweep.next() {
             let open = places(&journal.undo);
             let Some(lowest) = open.keys().next().copied() else { return Ok(None) };
+            if let Some(why) = self.hold(journal).await? {
+                return Ok(Some(Interrupted { why, wait: Duration::ZERO }));
+            }
             let Some(page) = self.caller.page(&query, number).await? else {
                 sweep.refused();
                 continue;
@@ -240,6 +243,12 @@ impl<'a> Run<'a> {
             ));
         }
         Ok(end)
+    }
+
+    /// Keeps the sources from other batches while rows are read: a batch that had them meanwhile would write into rows that are
+    /// then found to be taken back. Returns why the run cannot go on.
+    pub(super) async fn hold(&self, journal: &mut Journal<'_>) -> Result<Option<String>, UndoError> {
+        if journal.hold(self.pacing.lease).await? { self.lost_source().await } else { Ok(None) }
     }
 
     /// Returns why nothing may be sent: another batch has a source, or has written it since what is remembered was read.

@@ -21,6 +21,11 @@ impl BatchRecord {
         self.positions(|case| (case.state == CaseState::Waiting && !case.unclear) || case.is_writing())
     }
 
+    /// Returns the positions of the cases whose fields a request of unknown outcome writes.
+    pub fn writing(&self) -> impl Iterator<Item = usize> {
+        self.positions(CaseRecord::is_writing)
+    }
+
     /// Returns the ids of the cases in Testmo that are known of the batch in `account`: those that it created, and those of
     /// earlier batches that it stands for.
     pub fn known_ids_at(&self, account: &str) -> impl Iterator<Item = u64> {

@@ -229,7 +229,9 @@ impl ActiveBatch {
     /// Returns what has to be done with it: cases are sent together with those of other batches, everything else is
     /// done for this batch alone.
     fn work(&self) -> Work {
-        if !self.folders.are_found() || !self.generation.is_done || self.record.outcome().is_some() {
+        // What a request wrote is found out first, also where the mapping no longer has cases updated.
+        let is_update_done = self.generation.is_done && self.record.writing().next().is_none();
+        if !self.folders.are_found() || !is_update_done || self.record.outcome().is_some() {
             return Work::Alone;
         }
         let size = |position| Some(size_in_push(self.folders.of_case(position)?, &self.cases[position]));

@@ -1,5 +1,10 @@
 //! Checks updates whose answers are lost or late, or that Testmo refuses.
 
+use serde_json::json;
+use testmo_courier::batch::ledger::Target;
+use testmo_courier::batch::written::CaseIdentity;
+use testmo_courier::store::ledger::Commit;
+use testmo_courier::store::{ConnectionStore, LedgerStore};
 use testmo_sim::Method;
 use testmo_sim::faults::{CommitTime, CutAt, Fault, PathKind, Rule};
 
@@ -64,6 +69,58 @@ async fn an_edit_during_an_update_of_unknown_outcome_is_kept() {
     assert_eq!(changes(&event), ["kept"]);
     assert_eq!(row_of(&acme, &event, 1).name, "mine");
     stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_has_begun_to_update_goes_on_with_it_although_the_mapping_creates_now() {
+    for mut stage in both().await {
+        let mapped = async |stage: &Stage, on_repeat| {
+            let mapping = serde_json::from_value(json!({"on_repeat": on_repeat})).expect("a mapping");
+            stage.connect_with("acme", &stage.testmo.origin("acme"), mapping).await;
+        };
+        mapped(&stage, "update").await;
+        let mut second = second_of(&mut stage, 1).await;
+        second.as_object_mut().expect("an object").remove("on_repeat");
+        let acme = stage.account("acme");
+        acme.set_faults([on_update(Fault::Cut { at: CutAt::BeforeCommit }).times(1)]);
+        stage.publish(&second).await;
+        acme.requests_matching(|request| request.method == Method::Patch, 1).await;
+        mapped(&stage, "create").await;
+        let event = stage.delivered("acme/g-2").await;
+        assert_eq!(changes(&event), ["updated"], "{event}");
+        assert_eq!((row_of(&acme, &event, 1).name.as_str(), acme.cases().len()), ("new 1", 1));
+        stage.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_case_that_is_forgotten_while_it_may_be_updated_is_created() {
+    for mut stage in both().await {
+        let second = second_of(&mut stage, 2).await;
+        let acme = stage.account("acme");
+        acme.set_faults([on_update(Fault::Cut { at: CutAt::BeforeCommit }).times(1)]);
+        stage.publish(&second).await;
+        let sent = acme.requests_matching(|request| request.method == Method::Patch, 1).await;
+        let [id] = sent[0].ids[..] else { panic!("{sent:?}") };
+        // A worker in whose hands it stays knows the case.
+        stage.stop_worker().await;
+        let row =
+            stage.store.connection(&"acme".parse().expect("a tenant")).await.expect("a store").expect("a connection");
+        let target = Target { account: row.origin.clone(), project: row.project, folder: 0 };
+        let at = acme.cases().iter().position(|case| case.id == id).expect("a case");
+        let key = second["cases"][at]["external_id"].as_str();
+        let identity = CaseIdentity::of(&target, &row.tenant, Some("SHOP-1"), key).expect("an identity");
+        let change = Commit { forgotten: vec![(identity, id)], ..Commit::default() };
+        assert!(stage.store.commit(change.into()).await.expect("a store").is_done());
+        stage.start_worker();
+        let event = stage.delivered("acme/g-2").await;
+        let mut expected = vec!["updated"; 2];
+        expected[at] = "created";
+        assert_eq!(changes(&event), expected, "{event}");
+        assert_eq!([1, 2].map(|n| row_of(&acme, &event, n).name), ["new 1", "new 2"]);
+        assert_eq!(acme.cases().len(), 3);
+        stage.end().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,10 +12,12 @@ mod request;
 mod window;
 mod write;
 
+use std::collections::BTreeMap;
+
 use self::dropped::advance_dropped;
 use self::ends::{count, done, ended, wait_for};
 use self::known::{read_known, taken_over};
-use self::page::advance_page;
+use self::page::{advance_page, still_written};
 use self::replaced::find_replaced;
 use super::look_up::store_first;
 use super::state::Delivery;
@@ -27,7 +29,7 @@ use crate::store::StoreError;
 use crate::store::ledger::Commit;
 use crate::store::written::{SourceClaim, SourceOutcome};
 use crate::worker::context::WorkerContext;
-use crate::worker::model::{ActiveBatch, NextStep, Progress, PushFeedback};
+use crate::worker::model::{ActiveBatch, KnownCase, NextStep, Progress, PushFeedback};
 use crate::worker::outcome::commit::commit_record;
 use crate::worker::outcome::finish::finish;
 
@@ -39,12 +41,14 @@ pub(super) async fn advance(
     feedback: &mut PushFeedback,
 ) -> Result<NextStep, StoreError> {
     let context = &delivery.context;
+    // It is not done while the outcome of a request is unknown, whatever the mapping says by now.
+    batch.generation.is_done &= batch.record.writing().next().is_none();
     if let Some(next) = find_replaced(context, batch).await? {
         return Ok(next);
     }
     let sources = batch.sources();
     if sources.is_empty() {
-        return Ok(ended(batch));
+        return Ok(release_unknown(context, batch, None).await?.unwrap_or_else(|| ended(batch)));
     }
     if batch.stored_epoch == 0 && !store_first(context, batch).await? {
         return Ok(NextStep::Refresh);
@@ -93,6 +97,26 @@ async fn goes_on(context: &WorkerContext, batch: &mut ActiveBatch) -> Result<boo
     Ok(commit_record(context, batch, Commit::default()).await?.is_done())
 }
 
+/// Has cases created of which a request of unknown outcome wrote the fields, but of which nothing is remembered any more: what
+/// they stood for was taken back or forgotten meanwhile. Returns what follows if there are any.
+async fn release_unknown(
+    context: &WorkerContext,
+    batch: &mut ActiveBatch,
+    known: Option<&BTreeMap<usize, KnownCase>>,
+) -> Result<Option<NextStep>, StoreError> {
+    if let Some(wait) = still_written(context, batch) {
+        return Ok(Some(NextStep::Pause(wait)));
+    }
+    let is_known = |position: &usize| known.is_some_and(|known| known.contains_key(position));
+    let unknown: Vec<usize> = batch.record.writing().filter(|position| !is_known(position)).collect();
+    if unknown.is_empty() {
+        return Ok(None);
+    }
+    batch.record.not_written(&unknown);
+    let is_stored = commit_record(context, batch, Commit::default()).await?.is_done();
+    Ok(Some(if is_stored { NextStep::NextTurn } else { NextStep::Refresh }))
+}
+
 /// Ends a batch of which a later generation was written.
 async fn supersede(context: &WorkerContext, batch: &mut ActiveBatch) -> Result<NextStep, StoreError> {
     batch.generation.removal = None;
@@ -132,11 +156,13 @@ async fn conclude_known(
     progress: &Progress,
 ) -> Result<Option<NextStep>, StoreError> {
     let known = progress.known.iter().flatten();
-    match batch.generation.mode {
+    // A batch that has begun to update cases goes on with that.
+    let is_updating = batch.record.writing().next().is_some();
+    match if is_updating { OnRepeat::Update } else { batch.generation.mode } {
         OnRepeat::Update => Ok(None),
         OnRepeat::Create => Ok(Some(done(batch))),
         OnRepeat::Skip => {
-            let skip = |(position, known): (&usize, &crate::worker::model::KnownCase)| {
+            let skip = |(position, known): (&usize, &KnownCase)| {
                 (*position, Some(known.previous.clone()), Repeat::only(Change::Skipped))
             };
             let written = known.clone().flat_map(|(position, known)| taken_over(batch, *position, known)).collect();

@@ -10,6 +10,7 @@ use super::super::failure::call_failed;
 use super::super::state::Delivery;
 use super::ends::{count, done};
 use super::known::taken_over;
+use super::release_unknown;
 use super::write::{Claimed, write};
 use crate::batch::generation::{Decision, Later, Row, decide};
 use crate::batch::ledger::{Change, PreviousCase, Repeat};
@@ -40,7 +41,10 @@ pub(super) async fn advance_page(
     }
     let pending = pending(batch, progress);
     let Some(list) = progress.lists.front().cloned().filter(|_| !pending.is_empty()) else {
-        return not_found(context, batch, pending).await;
+        return match release_unknown(context, batch, progress.known.as_ref()).await? {
+            Some(next) => Ok(next),
+            None => not_found(context, batch, pending).await,
+        };
     };
     let (page, read_at) = match read_page(delivery, batch, progress, &list, Shows::Edits, feedback).await? {
         Ok(read) => read,

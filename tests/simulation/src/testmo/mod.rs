@@ -293,7 +293,8 @@ impl TestmoOf {
             self.testmo.under_way.spawn(async move {
                 sleep(at).await;
                 let answer = testmo.commit(&account, &request);
-                testmo.note_read(worker, &account, &request, answer.as_ref());
+                let shown = answer.as_ref().filter(|_| course.shows(&testmo.config));
+                testmo.note_read(worker, &account, &request, shown);
                 if let Some(answer) = answer.as_ref().filter(|answer| !answer.created.is_empty()) {
                     testmo.diary.note(|| format!("{account} created {:?}", answer.created));
                     if course.is_late(&testmo.config) && !request.case_names().is_empty() {
