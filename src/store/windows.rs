@@ -12,8 +12,10 @@ use crate::batch::{BatchId, BatchKey, TenantId};
 
 /// How long what is kept of a batch that is worked on waits at least, until somebody asks again whether it is due.
 pub const LEAST_POSTPONED: Duration = Duration::from_secs(1);
-/// And at most, however long the batch is open: it waits as long as it has waited already.
+/// And at most, however long the batch is open.
 pub const MOST_POSTPONED: Duration = Duration::from_secs(15 * 60);
+/// Which part of its age it waits: the sooner a batch is finished, the sooner its cases are checked.
+pub const POSTPONED_BY: u32 = 4;
 /// How many claims are postponed by one statement.
 const MOST_AT_ONCE: u32 = 1_000;
 
@@ -23,7 +25,7 @@ pub trait WindowStore: Send + Sync {
     /// Takes what is kept of up to `most` batches that are not open and that nobody works on, those that are due first.
     ///
     /// Each is given to one caller for `lease`. It is due again after that, unless it was removed. What is kept of other batches
-    /// is postponed by its age, from [`LEAST_POSTPONED`] to [`MOST_POSTPONED`], so that batches that stay open for days cost
+    /// is postponed by a part of its age, from [`LEAST_POSTPONED`] to [`MOST_POSTPONED`], so that batches that stay open for days cost
     /// little.
     ///
     /// # Errors
@@ -97,12 +99,12 @@ fn take_statement(dialect: Dialect) -> String {
     )
 }
 
-/// The statement that postpones what is kept of batches that are worked on and that would be due at `$1`, by its age of at
-/// least `$2` and at most `$3` milliseconds.
+/// The statement that postpones what is kept of batches that are worked on and that would be due at `$1`, by a part of its age:
+/// at least `$2` and at most `$3` milliseconds.
 fn postpone_statement(dialect: Dialect) -> String {
     format!(
-        "UPDATE write_windows SET look_after = $1 + CASE WHEN $1 - opened_at < $2 THEN $2 \
-         WHEN $1 - opened_at > $3 THEN $3 ELSE $1 - opened_at END \
+        "UPDATE write_windows SET look_after = $1 + CASE WHEN ($1 - opened_at) / {POSTPONED_BY} < $2 THEN $2 \
+         WHEN ($1 - opened_at) / {POSTPONED_BY} > $3 THEN $3 ELSE ($1 - opened_at) / {POSTPONED_BY} END \
          WHERE (tenant_id, batch_id, epoch) IN (\
          SELECT f.tenant_id, f.batch_id, f.epoch FROM write_windows f WHERE f.look_after <= $1 \
          AND EXISTS (SELECT 1 FROM batches b WHERE b.tenant_id = f.tenant_id AND b.batch_id = f.batch_id \

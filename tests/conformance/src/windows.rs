@@ -59,10 +59,10 @@ async fn what_is_kept_of_a_batch_is_due_once_nobody_works_on_it_and_until_it_is_
         claims: vec![(5, b"a".to_vec()), (9, last.as_bytes().to_vec())],
     };
     assert_eq!(due(f, 9_999).await, [], "a request may be under way");
-    assert_eq!(due(f, 19_997).await, [], "it is postponed by its age");
-    assert_eq!(due(f, 19_998).await, [of(&first, "c")], "one is open, and one is being undone");
-    assert_eq!(due(f, 79_997).await, [], "it belongs to somebody");
-    assert_eq!(due(f, 79_998).await, [of(&first, "c")]);
+    assert_eq!(due(f, 12_497).await, [], "it is postponed by a quarter of its age");
+    assert_eq!(due(f, 12_498).await, [of(&first, "c")], "one is open, and one is being undone");
+    assert_eq!(due(f, 72_497).await, [], "it belongs to somebody");
+    assert_eq!(due(f, 72_498).await, [of(&first, "c")]);
     keep(f, &first, &[(5, None), (9, None)]).await;
     assert_eq!(due(f, 200_000).await, [of(&second.key, "b")]);
     keep(f, &second.key, &[(5, None)]).await;

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::entries::{NewEntries, new_entries};
 use super::model::DueWindow;
-use super::reading::{FieldChange, author, changes, is_same_moment, moment, moment_of};
+use super::reading::{FieldChange, author, changes, is_later, is_same_moment, moment, moment_of};
 use crate::batch::written::{is_nothing, is_same};
 
 /// The most characters that are kept of a content or of an entry.
@@ -45,7 +45,11 @@ pub fn overwritten(due: &DueWindow, is_recorded: bool, row: &Map<String, Value>)
     if !is_carried_out && !is_shown(case.sent(), row) {
         return Vec::new();
     }
-    let Some(new) = new_entries(case.known(), due.until.as_deref(), shown) else { return Vec::new() };
+    let Some(mut new) = new_entries(case.known(), due.until.as_deref(), shown) else { return Vec::new() };
+    // What came after the answer is no concern of this request: a later one may have written the same.
+    if let Some(written_at) = case.written_at() {
+        new.entries.retain(|entry| moment(entry).is_none_or(|moment| !is_later(&moment, written_at)));
+    }
     if new.entries.len() < 2 {
         return Vec::new();
     }

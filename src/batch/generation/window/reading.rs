@@ -67,6 +67,11 @@ pub(super) fn is_same_moment(one: &str, other: &str) -> bool {
         || (one.len().min(other.len()) == TO_THE_SECOND && (one.starts_with(&other) || other.starts_with(&one)))
 }
 
+/// Returns whether a moment is certainly later than another one.
+pub(super) fn is_later(one: &str, other: &str) -> bool {
+    !is_same_moment(one, other) && one > other
+}
+
 /// Returns who made an entry, as the entry writes it.
 pub(super) fn author(entry: &Value) -> Option<String> {
     let by = first(entry.as_object()?, &BY)?;

@@ -7,7 +7,7 @@ use testmo_courier::batch::BatchKey;
 use testmo_courier::batch::ledger::BatchState;
 use testmo_courier::store::StoreError;
 use testmo_courier::store::ledger::WindowStep;
-use testmo_courier::store::windows::{DueWindows, LEAST_POSTPONED, MOST_POSTPONED, WindowStore};
+use testmo_courier::store::windows::{DueWindows, LEAST_POSTPONED, MOST_POSTPONED, POSTPONED_BY, WindowStore};
 
 use super::StoreOf;
 use super::tables::{Tables, after};
@@ -65,7 +65,7 @@ impl Tables {
         for place in places {
             let Some(row) = self.windows.get_mut(&place) else { continue };
             let age = Duration::from_millis(u64::try_from(now - row.opened_at).unwrap_or(0));
-            row.look_after = after(now, age.clamp(LEAST_POSTPONED, MOST_POSTPONED));
+            row.look_after = after(now, (age / POSTPONED_BY).clamp(LEAST_POSTPONED, MOST_POSTPONED));
         }
     }
 

@@ -8,6 +8,7 @@ const READ: &str = "2026-07-29 12:48:28.100000";
 const EDITED: &str = "2026-07-29 12:48:28.200000";
 const WRITTEN: &str = "2026-07-29 12:48:28.300000";
 const LATER: &str = "2026-07-29 12:48:28.400000";
+const LATEST: &str = "2026-07-29 12:48:28.500000";
 
 fn sent() -> Map<String, Value> {
     object(json!({"name": "generated", "custom_note": "<p>n</p>"}))
@@ -59,6 +60,11 @@ fn an_edit_between_the_read_and_the_request_is_reported_and_no_other() {
         ("another field", vec![entry(8, EDITED, 4, "state_id", "2"), ours()], vec![]),
         ("the same content", vec![entry(8, EDITED, 4, "custom_note", "n"), ours()], vec![]),
         ("afterwards", vec![ours(), entry(10, LATER, 4, "name", "mine")], vec![]),
+        (
+            "a later request of ours writes the same again",
+            vec![ours(), entry(10, LATER, 4, "name", "mine"), entry(11, LATEST, 3, "name", "generated")],
+            vec![],
+        ),
         ("each field of ours is an entry", vec![ours(), entry(10, WRITTEN, 3, "custom_note", "<p>n</p>")], vec![]),
         (
             "ours is shown in another form, and made at one time",
