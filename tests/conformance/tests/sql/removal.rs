@@ -108,6 +108,9 @@ async fn a_connection_that_is_withdrawn_leaves_what_is_on_the_shelf(f: SqlStore)
     assert!(granted(&f.store.claim(claim).await.unwrap()));
     assert_eq!(withdraw("v1").await, RemovalOutcome::HasWork, "a request is under way");
     record.unclear(1_000_000);
+    store_record(&f, record.clone()).await;
+    f.set_time(1_020_000).await;
+    assert_eq!(withdraw("v1").await, RemovalOutcome::HasWork, "its outcome is unknown");
     record.reconciled(&[], true);
     record.unclear_since = None;
     store_record(&f, record).await;
