@@ -7,7 +7,7 @@ use super::failure::Failure;
 use super::output::Output;
 
 const EXAMPLES: &str = "\
-The output is a script for the shell. Write it to where the shell looks for completions, and start a new shell.
+The output is a script for the shell. Write it to a place from which the shell reads completions, and start a new shell.
 
 Examples:
   testmo-courier completions bash > /etc/bash_completion.d/testmo-courier
