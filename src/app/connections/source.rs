@@ -23,8 +23,14 @@ pub struct KeptInFile {
 /// Checks that connections are entered in the store.
 pub(super) fn require_in_store(settings: &Tenants, tenant: &TenantId) -> Result<(), KeptInFile> {
     let Some(directory) = &settings.directory else { return Ok(()) };
-    let file = present(directory, tenant).unwrap_or_else(|| directory.join(format!("{tenant}.{}", ENDINGS[0])));
-    let remedy = "Change the file where it comes from: a running worker takes the change over.";
+    let (file, remedy) = match present(directory, tenant) {
+        Some(file) => (file, "Change the file where it comes from: a running worker takes the change over."),
+        None => {
+            let remedy =
+                "The file is not there yet: create it where the others come from, and a running worker takes it over.";
+            (directory.join(format!("{tenant}.{}", ENDINGS[0])), remedy)
+        }
+    };
     Err(KeptInFile { tenant: tenant.clone(), file, remedy })
 }
 
@@ -35,9 +41,12 @@ pub(super) fn require_no_file(settings: &Tenants, tenant: &TenantId) -> Result<(
     file.map_or(Ok(()), |file| Err(KeptInFile { tenant: tenant.clone(), file, remedy }))
 }
 
-/// Returns the file of a tenant, if there is one.
+/// Returns the file of a tenant, if there is one. One that this user cannot see counts, too.
 fn present(directory: &Path, tenant: &TenantId) -> Option<PathBuf> {
-    ENDINGS.iter().map(|ending| directory.join(format!("{tenant}.{ending}"))).find(|file| file.exists())
+    ENDINGS
+        .iter()
+        .map(|ending| directory.join(format!("{tenant}.{ending}")))
+        .find(|file| file.try_exists().unwrap_or(true))
 }
 
 #[cfg(test)]
@@ -58,6 +67,7 @@ mod tests {
         };
         assert_eq!(named(require_in_store(&settings, &acme)).as_deref(), Some("acme.toml"));
         assert_eq!(named(require_no_file(&settings, &acme)), None);
+        assert!(require_in_store(&settings, &acme).unwrap_err().remedy.contains("create it"));
         std::fs::write(folder.path().join("acme.json"), "{}").unwrap();
         for refused in [require_in_store(&settings, &acme), require_no_file(&settings, &acme)] {
             assert_eq!(named(refused).as_deref(), Some("acme.json"));

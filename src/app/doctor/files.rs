@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::super::connections::directory::{BrokenFile, broken};
+use super::super::connections::directory::{BrokenFile, UNREADABLE, broken};
 use super::super::master_key::{MasterKeyFile, master_key_file};
 use super::super::store_file::{StoreFile, store_file};
 use super::super::visible::in_shell;
@@ -63,8 +63,7 @@ fn of_open_file(open: &OpenFile) -> Finding {
 fn of_tenant_files(directory: &Path, read: io::Result<Vec<BrokenFile>>) -> Vec<Finding> {
     let unreadable = |error: io::Error| {
         let sentence = format!("The directory of tenants {} cannot be read ({error}).", directory.display());
-        let remedy = "Check tenants.directory, the mount, and whether this user may read it.";
-        vec![Finding::error(Check::Files, sentence, remedy)]
+        vec![Finding::error(Check::Files, sentence, UNREADABLE)]
     };
     let of_file = |BrokenFile { file, problem, remedy }: BrokenFile| {
         let sentence = format!("The file {} cannot be used: {problem}.", directory.join(file).display());

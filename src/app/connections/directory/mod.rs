@@ -2,7 +2,8 @@
 //!
 //! | file | responsibility |
 //! | --- | --- |
-//! | `snapshot`, `file` | read the files, and say what is wrong with one |
+//! | `snapshot`, `entry`, `file` | read the files, and say what is wrong with one |
+//! | `stamps` | recognizes files that have not changed since they were read |
 //! | `absent` | decides which connections are removed because their files are gone |
 //! | `round` | carries out what follows from one reading |
 //!
@@ -10,9 +11,11 @@
 //! is taken over once: a worker whose mount still shows a former content does not bring that back, unless it is started again with it.
 
 mod absent;
+mod entry;
 mod file;
 mod round;
 mod snapshot;
+mod stamps;
 
 use std::panic::resume_unwind;
 use std::path::Path;
@@ -25,6 +28,8 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::round::FileCounts;
 use self::round::Follower;
+pub(in crate::app) use self::round::UNREADABLE;
+use self::stamps::KnownFiles;
 use super::super::context::AppContext;
 use crate::config::Config;
 
@@ -51,7 +56,7 @@ pub struct BrokenFile {
 /// # Errors
 /// When the directory cannot be read.
 pub fn broken(directory: &Path) -> std::io::Result<Vec<BrokenFile>> {
-    let snapshot::Snapshot { tenants, strays } = snapshot::snapshot(directory)?;
+    let snapshot::Snapshot { tenants, strays } = snapshot::snapshot(directory, &KnownFiles::new())?;
     let of_tenants = tenants.into_values().filter_map(|(name, read)| Some((name, read.err()?)));
     let broken = |(file, fault): (String, file::FileFault)| {
         let problem = fault.to_string();

@@ -1,6 +1,7 @@
 //! Carries out what follows from one reading of the directory.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -11,12 +12,16 @@ use super::super::super::context::AppContext;
 use super::super::set::{ConnectionInput, Expiry, Saved, SetError, prepare};
 use super::super::withdraw::{Withdrawn, withdraw};
 use super::absent::{Absent, decide};
+use super::entry::Entry;
 use super::file::FileFault;
-use super::snapshot::{Entry, Snapshot, snapshot};
+use super::snapshot::{Found, Snapshot, snapshot};
+use super::stamps::{Known, KnownFiles, Stamps};
 use crate::batch::TenantId;
 use crate::store::connections::{FileSource, Verification};
 use crate::store::{ConnectionStore, StoreError};
 
+/// What to do about a directory that cannot be read.
+pub(in crate::app) const UNREADABLE: &str = "Check tenants.directory, the mount, and whether this user may read it.";
 /// How many connections are verified at once.
 const AT_ONCE: usize = 8;
 
@@ -35,8 +40,8 @@ pub struct FileCounts {
 pub(super) struct Follower<'a> {
     context: &'a AppContext,
     directory: PathBuf,
-    /// The content of each file that is stored.
-    stored: HashMap<TenantId, String>,
+    /// The files whose content is stored.
+    stored: KnownFiles,
     /// What was logged of each file that cannot be used.
     reported: BTreeMap<String, String>,
     /// Since when the files of tenants are missing.
@@ -48,12 +53,12 @@ pub(super) struct Follower<'a> {
 
 /// What became of one file.
 enum Taken {
-    /// What it says is stored.
-    Stored(String),
+    /// What it says is stored; with the hash of it.
+    Stored(String, Stamps),
     /// It cannot be used.
     Faulty(FileFault),
-    /// Nothing can be said yet.
-    Later,
+    /// Nothing can be said yet; the next reading tries again.
+    Later(SetError),
 }
 
 impl<'a> Follower<'a> {
@@ -61,7 +66,7 @@ impl<'a> Follower<'a> {
         Self {
             context,
             directory,
-            stored: HashMap::new(),
+            stored: KnownFiles::new(),
             reported: BTreeMap::new(),
             missing: BTreeMap::new(),
             paused: BTreeSet::new(),
@@ -71,16 +76,15 @@ impl<'a> Follower<'a> {
 
     /// Reads the directory, and takes over what has changed.
     pub(super) async fn round(&mut self) -> FileCounts {
-        let directory = self.directory.clone();
-        let read = tokio::task::spawn_blocking(move || snapshot(&directory)).await;
-        let read = read.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+        let (directory, known) = (self.directory.clone(), mem::take(&mut self.stored));
+        let reading = move || (snapshot(&directory, &known), known);
+        let read = tokio::task::spawn_blocking(reading).await;
+        let (read, known) = read.unwrap_or_else(|error| (Err(std::io::Error::other(error)), KnownFiles::new()));
+        self.stored = known;
         match read {
             Ok(found) => self.take_over(found).await,
             Err(error) => {
-                let problem = format!("cannot be read ({error}); every connection stays as it is");
-                let fault =
-                    FileFault::whole(problem, "Check tenants.directory, the mount, and whether this user may read it.");
-                self.report([(String::new(), fault)].into());
+                self.report_directory(&error);
                 self.counts = FileCounts { broken: 1, ..self.counts };
             }
         }
@@ -90,30 +94,34 @@ impl<'a> Follower<'a> {
     async fn take_over(&mut self, found: Snapshot) {
         let mut faults: BTreeMap<String, FileFault> = found.strays.into_iter().collect();
         let there: Vec<TenantId> = found.tenants.keys().cloned().collect();
-        let mut entries = Vec::new();
-        for (tenant, (file, read)) in found.tenants {
-            match read {
-                Ok(entry) => entries.push((tenant, file, entry)),
+        let mut in_use = 0;
+        let mut read = Vec::new();
+        for (tenant, (file, said)) in found.tenants {
+            match said {
+                Ok(Found::Unchanged) => in_use += 1,
+                Ok(Found::Read(entry, stamps)) => read.push((tenant, file, *entry, stamps)),
                 Err(fault) => drop(faults.insert(file, fault)),
             }
         }
         let this = &*self;
-        let taking = entries.into_iter().map(|(tenant, file, entry)| async move {
-            let taken = this.take(&tenant, &file, entry).await;
+        let taking = read.into_iter().map(|(tenant, file, entry, stamps)| async move {
+            let taken = this.take(&tenant, &file, entry, stamps).await;
             (tenant, file, taken)
         });
         let taken: Vec<_> = stream::iter(taking).buffer_unordered(AT_ONCE).collect().await;
-        let mut in_use = 0;
+        let mut later = Vec::new();
         for (tenant, file, taken) in taken {
             match taken {
-                Taken::Stored(digest) => {
+                Taken::Stored(digest, stamps) => {
                     in_use += 1;
-                    self.stored.insert(tenant, digest);
+                    let known = Known::new(digest, stamps, self.stored.get(&tenant));
+                    self.stored.insert(tenant, known);
                 }
                 Taken::Faulty(fault) => drop(faults.insert(file, fault)),
-                Taken::Later => {}
+                Taken::Later(error) => later.push((file, error)),
             }
         }
+        report_later(&later);
         self.counts = FileCounts { in_use, broken: faults.len(), ..self.counts };
         self.report(faults);
         match self.remove_absent(&there).await {
@@ -123,18 +131,18 @@ impl<'a> Follower<'a> {
     }
 
     /// Takes over what a file says, unless that is what is stored already.
-    async fn take(&self, tenant: &TenantId, file: &str, entry: Entry) -> Taken {
+    async fn take(&self, tenant: &TenantId, file: &str, entry: Entry, stamps: Stamps) -> Taken {
         let digest = self.context.tenants.keyring().keyed_digest(entry.content().as_bytes());
-        if self.stored.get(tenant) == Some(&digest) {
-            return Taken::Stored(digest);
+        if self.stored.get(tenant).is_some_and(|known| known.digest == digest) {
+            return Taken::Stored(digest, stamps);
         }
         let source = FileSource { file: file.to_owned(), digest: digest.clone() };
         match enter(self.context, tenant, source, entry).await {
             Ok(saved) => {
                 saved.iter().for_each(|saved| report_saved(tenant, file, saved));
-                Taken::Stored(digest)
+                Taken::Stored(digest, stamps)
             }
-            Err(error) => not_taken(tenant, file, error),
+            Err(error) => not_taken(error),
         }
     }
 
@@ -148,7 +156,7 @@ impl<'a> Follower<'a> {
             }
         }
         let is_there = |tenant: &TenantId| there.binary_search(tenant).is_ok();
-        let gone: Vec<TenantId> =
+        let gone: BTreeSet<TenantId> =
             store.tenants_of_files().await?.into_iter().filter(|tenant| !is_there(tenant)).collect();
         self.missing.retain(|tenant, _| gone.contains(tenant));
         self.stored.retain(|tenant, _| is_there(tenant));
@@ -195,6 +203,19 @@ impl<'a> Follower<'a> {
         Ok(())
     }
 
+    /// Writes into the log, once, that the directory cannot be read. What is known of its files stays as it is.
+    fn report_directory(&mut self, error: &std::io::Error) {
+        let problem = format!("cannot be read ({error})");
+        if self.reported.insert(String::new(), problem.clone()).as_ref() != Some(&problem) {
+            tracing::warn!(
+                directory = %self.directory.display(),
+                problem,
+                remedy = UNREADABLE,
+                "the directory of tenants cannot be used; every connection stays as it is"
+            );
+        }
+    }
+
     /// Writes into the log which files cannot be used, and which can again, each once.
     fn report(&mut self, faults: BTreeMap<String, FileFault>) {
         let path = |name: &str| self.directory.join(name).display().to_string();
@@ -218,7 +239,7 @@ impl<'a> Follower<'a> {
 }
 
 /// Decides whether an error is a fault of the file.
-fn not_taken(tenant: &TenantId, file: &str, error: SetError) -> Taken {
+fn not_taken(error: SetError) -> Taken {
     match error {
         SetError::Address { base_url, refused } => {
             Taken::Faulty(FileFault::of("base_url", format!("{base_url} is not allowed"), refused.to_string()))
@@ -235,22 +256,30 @@ fn not_taken(tenant: &TenantId, file: &str, error: SetError) -> Taken {
         | SetError::NotAllowed(_)
         | SetError::Key(_)
         | SetError::Client(_)
-        | SetError::Store(_) => {
-            tracing::warn!(%tenant, file, %error, "a tenant's file cannot be taken over now");
-            Taken::Later
-        }
+        | SetError::Store(_) => Taken::Later(error),
     }
 }
 
-/// Verifies and stores what a file says; `None` if that was done before.
+/// Writes one line into the log for all files that could not be taken over: what fails, such as the store, mostly fails for each. A
+/// change by another worker, which reads the same files, is no failure.
+fn report_later(later: &[(String, SetError)]) {
+    let mut failed = later.iter().filter(|(_, error)| !matches!(error, SetError::Changed(_)));
+    if let Some((file, error)) = failed.next() {
+        let others = failed.count();
+        tracing::warn!(file, %error, others, "tenants' files cannot be taken over now; the next reading tries again");
+    }
+}
+
+/// Verifies and stores what a file says; `None` if that was done before. With another master key the hash of a content is another
+/// one, so what is stored counts, too.
 async fn enter(
     context: &AppContext,
     tenant: &TenantId,
     source: FileSource,
     entry: Entry,
 ) -> Result<Option<Saved>, SetError> {
-    let row = context.store.connection(tenant).await?;
-    if row.and_then(|row| row.source).is_some_and(|before| before.digest == source.digest) {
+    let before = context.store.connection(tenant).await?.and_then(|row| row.source);
+    if before.as_ref().is_some_and(|before| before.digest == source.digest) {
         return Ok(None);
     }
     let actor = actor(&source.file);
@@ -267,7 +296,11 @@ async fn enter(
         discard_change: true,
         source: Some(source),
     };
-    prepare(context, input).await?.save(context, &actor, Some(key)).await.map(Some)
+    let prepared = prepare(context, input).await?;
+    if before.is_some() && prepared.is_stored_with(context, &key) {
+        return Ok(None);
+    }
+    prepared.save(context, &actor, Some(key)).await.map(Some)
 }
 
 /// Names a file as the one who changes a connection.

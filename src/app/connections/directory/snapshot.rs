@@ -5,73 +5,56 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use jiff::civil::Date;
-use secrecy::{ExposeSecret, SecretString};
-
-use super::super::set::clean_key;
 use super::super::source::ENDINGS;
-use super::file::{FileFault, Form, Written, WrittenKey, read};
-use crate::batch::render::mapping_spec::MappingSpec;
-use crate::batch::{TenantId, json_of};
-use crate::config::secret_in;
-use crate::private_file;
+use super::entry::{Entry, entry};
+use super::file::{FileFault, Form};
+use super::stamps::{KnownFiles, Stamps};
+use crate::batch::TenantId;
 
 /// The link that Kubernetes replaces to change all files of a mounted secret at once.
 const PRESENT: &str = "..data";
-/// The most bytes of a file.
-const LONGEST: u64 = 1_000_000;
 
 /// The files of a directory.
 #[derive(Debug, Default)]
 pub(super) struct Snapshot {
     /// What each tenant's file says, or what is wrong with it.
-    pub(super) tenants: BTreeMap<TenantId, (String, Result<Entry, FileFault>)>,
+    pub(super) tenants: BTreeMap<TenantId, (String, Result<Found, FileFault>)>,
     /// Files that belong to no tenant.
     pub(super) strays: Vec<(String, FileFault)>,
 }
 
-/// A connection, as a file says.
+/// What a tenant's file says.
 #[derive(Debug)]
-pub(super) struct Entry {
-    pub(super) base_url: String,
-    pub(super) project: u64,
-    pub(super) folder: u64,
-    pub(super) expires: Option<Date>,
-    pub(super) mapping: MappingSpec,
-    pub(super) key: SecretString,
-}
-
-impl Entry {
-    /// Returns all that the file says as one text, which holds the API key.
-    pub(super) fn content(&self) -> String {
-        let expires = self.expires.map(|day| day.to_string());
-        json_of(&(&self.base_url, self.project, self.folder, expires, &self.mapping, self.key.expose_secret()))
-    }
+pub(super) enum Found {
+    /// The same as when it was read before.
+    Unchanged,
+    /// This, with what shows later whether it has changed.
+    Read(Box<Entry>, Stamps),
 }
 
 /// How often a directory is read whose files are replaced while they are read.
 const MOST_READS: usize = 5;
 
-/// Reads a directory. Files whose names begin with a dot, or end otherwise than those of tenants, are none of tenants.
+/// Reads a directory, except files that are known to be unchanged. Files whose names begin with a dot, or end otherwise than those of tenants, are none of tenants.
 ///
 /// # Errors
 /// When the directory cannot be read.
-pub(super) fn snapshot(directory: &Path) -> io::Result<Snapshot> {
+pub(super) fn snapshot(directory: &Path, known: &KnownFiles) -> io::Result<Snapshot> {
     // Read through the link, files of two states would be mixed while it is replaced.
     let present = || fs::canonicalize(directory.join(PRESENT)).ok().filter(|present| present.is_dir());
     let mut before = present();
     for _ in 1..MOST_READS {
-        let found = files(before.as_deref().unwrap_or(directory));
+        let found = files(directory, before.as_deref().unwrap_or(directory), known);
         let after = present();
         if after == before {
             return found;
         }
         before = after;
     }
-    files(before.as_deref().unwrap_or(directory))
+    files(directory, before.as_deref().unwrap_or(directory), known)
 }
 
-fn files(folder: &Path) -> io::Result<Snapshot> {
+fn files(directory: &Path, folder: &Path, known: &KnownFiles) -> io::Result<Snapshot> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder)? {
         names.push(entry?.file_name().to_string_lossy().into_owned());
@@ -90,54 +73,24 @@ fn files(folder: &Path) -> io::Result<Snapshot> {
         let form = if ending == ENDINGS[0] { Form::Toml } else { Form::Json };
         let read = match found.tenants.remove(&tenant) {
             Some((other, _)) => Err(FileFault::whole(format!("there is also {other}"), "Delete one of the two.")),
-            None => entry(folder, name, form),
+            None => {
+                let file = folder.join(name);
+                match known.get(&tenant).filter(|known| known.is_unchanged(&file)) {
+                    Some(_) => Ok(Found::Unchanged),
+                    None => entry(directory, &file, form).map(|(entry, stamps)| Found::Read(Box::new(entry), stamps)),
+                }
+            }
         };
         found.tenants.insert(tenant, (name.clone(), read));
     }
     Ok(found)
 }
 
-fn entry(folder: &Path, name: &str, form: Form) -> Result<Entry, FileFault> {
-    let file = folder.join(name);
-    let unreadable =
-        |error: io::Error| FileFault::whole(format!("cannot be read ({error})"), "Let this user read the file.");
-    if fs::metadata(&file).map_err(unreadable)?.len() > LONGEST {
-        return Err(FileFault::whole(
-            format!("is longer than {LONGEST} bytes"),
-            "Write one tenant's connection into it.",
-        ));
-    }
-    let bytes = fs::read(&file).map_err(unreadable)?;
-    let text = String::from_utf8(bytes).map_err(|_| FileFault::whole("is no text in UTF-8", "Write it in UTF-8."))?;
-    let Written { base_url, project, folder: target, key, expires, mapping } = read(&text, form)?;
-    let key = match key {
-        WrittenKey::Here(key) => match private_file::remedy_if_open(&file) {
-            None => key,
-            Some(remedy) => {
-                let problem = "holds an API key, and other users of this machine can read or change it";
-                return Err(FileFault::whole(problem, format!("Run `{remedy}`, or mount it with the mode 0440.")));
-            }
-        },
-        WrittenKey::InFile(named) => key_in(folder, &named)?,
-    };
-    if key.expose_secret().is_empty() {
-        return Err(FileFault::of("api_key", "is empty", "Write the API key."));
-    }
-    Ok(Entry { base_url, project, folder: target, expires, mapping, key })
-}
-
-/// Reads the API key in a file of its own; a relative path begins at the file that names it.
-fn key_in(folder: &Path, named: &Path) -> Result<SecretString, FileFault> {
-    let wrong = |problem: String| {
-        let (problem, remedy) = problem.split_once("; ").map_or((problem.as_str(), "correct the file"), |both| both);
-        FileFault::of("api_key_file", format!("names {}, which {problem}", named.display()), format!("Then: {remedy}."))
-    };
-    secret_in(&folder.join(named)).map(|text| clean_key(&text)).map_err(wrong)
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use secrecy::ExposeSecret;
 
     use super::*;
 
@@ -148,6 +101,11 @@ mod tests {
 
     fn connection(key: &str) -> String {
         format!("base_url = \"https://a.testmo.net\"\nproject_id = 3\nfolder_id = 428\n{key}\n")
+    }
+
+    fn key_of(found: &Found) -> String {
+        let Found::Read(entry, _) = found else { panic!("{found:?}") };
+        entry.key.expose_secret().to_owned()
     }
 
     #[test]
@@ -161,6 +119,8 @@ mod tests {
             ("birch.toml", &connection("api_key_file = \"birch.key\""), 0o644),
             ("birch.key", "of-birch\n", 0o600),
             ("lost.toml", &connection("api_key_file = \"none.key\""), 0o644),
+            ("swapped.toml", &connection("api_key_file = \"s3cret\""), 0o644),
+            ("piped.toml", &connection("api_key_file = \"piped.key\""), 0o644),
             ("twice.toml", &key, 0o600),
             ("twice.json", "{}", 0o600),
             (".hidden.toml", "", 0o600),
@@ -169,17 +129,25 @@ mod tests {
         ] {
             write(here, name, text, mode);
         }
-        let found = snapshot(here).unwrap();
+        fs::create_dir(here.join("folder.toml")).unwrap();
+        for pipe in ["pipe.toml", "piped.key"] {
+            assert!(std::process::Command::new("mkfifo").arg(here.join(pipe)).status().unwrap().success());
+        }
+        let found = snapshot(here, &KnownFiles::new()).unwrap();
         let of = |tenant: &str| {
             let (_, read) = &found.tenants[&tenant.parse::<TenantId>().unwrap()];
-            read.as_ref().map(|entry| entry.key.expose_secret().to_owned()).map_err(ToString::to_string)
+            read.as_ref().map(key_of).map_err(ToString::to_string)
         };
         assert_eq!((of("acme"), of("birch")), (Ok("k".into()), Ok("of-birch".into())));
         assert!(of("open").unwrap_err().contains("other users of this machine"));
-        assert!(of("lost").unwrap_err().contains("names none.key, which cannot be read"));
+        assert!(of("lost").unwrap_err().contains("`api_key_file` names a file that cannot be found"));
+        assert!(!of("swapped").unwrap_err().contains("s3cret"), "the key in place of its file is not repeated");
+        assert!(of("folder").unwrap_err().contains("is no file"));
+        assert!(of("pipe").unwrap_err().contains("is no file"));
+        assert!(of("piped").unwrap_err().contains("names no file"));
         assert_eq!(of("twice"), Err("there is also twice.json".into()));
-        assert_eq!((found.tenants.len(), found.strays.len()), (5, 1));
-        assert!(snapshot(&here.join("none")).is_err());
+        assert_eq!((found.tenants.len(), found.strays.len()), (9, 1));
+        assert!(snapshot(&here.join("none"), &KnownFiles::new()).is_err());
     }
 
     #[test]
@@ -187,10 +155,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let here = folder.path();
         let key_of_acme = || {
-            let found = snapshot(here).unwrap();
+            let found = snapshot(here, &KnownFiles::new()).unwrap();
             let (name, read) = &found.tenants[&"acme".parse::<TenantId>().unwrap()];
             assert_eq!((found.tenants.len(), name.as_str()), (1, "acme.toml"));
-            read.as_ref().unwrap().key.expose_secret().to_owned()
+            key_of(read.as_ref().unwrap())
         };
         for (state, key) in [("..1", "first"), ("..2", "second")] {
             fs::create_dir(here.join(state)).unwrap();
@@ -204,5 +172,19 @@ mod tests {
             }
             assert_eq!(key_of_acme(), key);
         }
+    }
+
+    #[test]
+    fn a_path_that_leaves_the_directory_begins_at_the_directory() {
+        let folder = tempfile::tempdir().unwrap();
+        let (here, state) = (folder.path().join("tenants"), folder.path().join("tenants/..1"));
+        fs::create_dir_all(&state).unwrap();
+        fs::create_dir(folder.path().join("keys")).unwrap();
+        write(folder.path(), "keys/acme", "of-acme", 0o440);
+        write(&state, "acme.toml", &connection("api_key_file = \"../keys/acme\""), 0o444);
+        symlink("..1", here.join("..data")).unwrap();
+        let found = snapshot(&here, &KnownFiles::new()).unwrap();
+        let (_, read) = &found.tenants[&"acme".parse::<TenantId>().unwrap()];
+        assert_eq!(key_of(read.as_ref().unwrap()), "of-acme");
     }
 }

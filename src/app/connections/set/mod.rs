@@ -25,7 +25,7 @@ pub use crate::store::connections::Difference;
 use crate::store::connections::{ConnectionRow, FileSource, Verification};
 use crate::store::{ConnectionStore, StoreHealth};
 use crate::tenants::{Candidate, Entered, Examined};
-use crate::testmo::{Origin, without_credentials};
+use crate::testmo::{Access, Origin, without_credentials};
 
 /// A connection that is complete but for its API key.
 #[derive(Debug)]
@@ -165,6 +165,16 @@ impl Prepared {
     fn key_choice(&self) -> KeyChoice<'_> {
         let (stored, latest) = (self.stored.as_ref(), self.latest.as_ref());
         KeyChoice { stored, latest, origin: &self.origin, expires: self.expires, is_new: self.new_api_key }
+    }
+
+    /// Returns whether exactly this connection is stored with this key, and no change of it waits.
+    pub(in super::super) fn is_stored_with(&self, context: &AppContext, key: &SecretString) -> bool {
+        let Some(row) = self.stored.as_ref().filter(|row| row.successor.is_none()) else { return false };
+        let access = Access { origin: self.origin.clone(), key: key.clone() };
+        let expires = self.entered_expiry().map(|day| day.to_string());
+        (row.project, row.folder, &row.mapping) == (self.project, self.folder, &self.mapping)
+            && row.expires_on == expires
+            && context.tenants.has_key(row, &access)
     }
 
     /// Returns the ids that the entered address names, each with the one that is used in its place.
