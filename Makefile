@@ -7,7 +7,8 @@ QUIET ?= 10000
 GENERATIONS ?= 10000
 JOBS ?= 1
 TIMES ?= 2
-.PHONY: help demo demo-stop monitoring kubernetes-test systemd-test api-test browser-test chaos upgrade-test simulate bench test fmt lint docs unit fuzz mutants deny clean
+SBOM ?= target/testmo-courier.cdx.json
+.PHONY: help demo demo-stop monitoring kubernetes-test systemd-test release-test sbom api-test browser-test chaos upgrade-test simulate bench test fmt lint docs unit fuzz mutants deny clean
 
 help: ## what can be made
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 24
@@ -26,6 +27,12 @@ kubernetes-test: ## manifests, image and compose file, rendered and validated wi
 
 systemd-test: ## the unit for systemd: its exposure, and a worker that is confined as the unit says
 	@tests/systemd/run.sh
+
+release-test: ## what makes a release: workflows, archive, shell completions and SBOM, checked without a release
+	@tests/release/run.sh
+
+sbom: ## which crates the program is built from, as a CycloneDX document in SBOM; needs cargo-cyclonedx
+	@deploy/release/sbom.sh $(SBOM)
 
 api-test: ## the JSON API by its own OpenAPI document, with schemathesis (EXAMPLES=n for each route) and a linter
 	@tests/api/run.sh

@@ -136,6 +136,7 @@ fn connection() -> ConnectionRow {
         refusal: None,
         successor: None,
         probe: None,
+        source: None,
         epoch: 0,
     }
 }

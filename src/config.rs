@@ -8,6 +8,7 @@ mod reader;
 mod renamed;
 mod secret;
 mod sections;
+mod tenants;
 #[cfg(test)]
 mod tests;
 mod url;
@@ -20,9 +21,11 @@ use config::{Environment, File, FileFormat, Map, Value};
 pub use self::address::Written;
 pub use self::admin::Admin;
 pub use self::amqp::{Amqp, TenantBinding};
+pub(crate) use self::secret::secret_in;
 pub use self::sections::{
     Config, Content, Events, Keys, Log, LogFormat, Observe, Requests, Retry, Shelf, Store, Testmo, Worker,
 };
+pub use self::tenants::Tenants;
 pub use self::url::{SecretUrl, redacted};
 
 /// Every configuration key with its default and its meaning.

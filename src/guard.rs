@@ -56,11 +56,13 @@ pub enum Task {
     Admin,
     /// Serves the API.
     Api,
+    /// Takes over the files of tenants.
+    TenantFiles,
 }
 
 impl Task {
     /// Every task.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Intake,
         Self::DeadQueue,
         Self::UnroutedQueue,
@@ -80,6 +82,7 @@ impl Task {
         Self::Publisher,
         Self::Admin,
         Self::Api,
+        Self::TenantFiles,
     ];
 
     /// Returns the task's name in logs, metrics and readiness.
@@ -104,6 +107,7 @@ impl Task {
             Self::Publisher => "publisher",
             Self::Admin => "http",
             Self::Api => "api",
+            Self::TenantFiles => "tenant_files",
         }
     }
 }

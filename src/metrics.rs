@@ -18,7 +18,7 @@ use prometheus::{
 pub use self::labels::{
     API_KEY_EXPIRIES, BATCH_OUTCOMES, BROKER_CONNECTIONS, CASE_OUTCOMES, CERTAINTIES, CERTIFICATE_PEERS,
     DELIVERY_TIMINGS, DROPPED_OUTCOMES, EVENT_PUBLISH_RESULTS, LANE_STATES, OTHER_TENANTS, OWN_ERRORS, REPLAY_STATES,
-    SHELF_STATES, TABLES, TENANT_CONNECTION_STATES, UNKNOWN_REASON,
+    SHELF_STATES, TABLES, TENANT_CONNECTION_STATES, TENANT_FILE_STATES, UNKNOWN_REASON,
 };
 use self::registrar::Registrar;
 use crate::batch::Reason;
@@ -110,6 +110,8 @@ pub struct Metrics {
     pub api_keys: IntGaugeVec,
     /// Tenants' connections to Testmo, by state.
     pub tenant_connections: IntGaugeVec,
+    /// Files of tenants, by state.
+    pub tenant_files: IntGaugeVec,
     /// Replays, by state.
     pub replays: IntGaugeVec,
     /// Replays that stopped because too much failed again.
@@ -168,6 +170,7 @@ impl Metrics {
             store_unreadable_rows: register.gauges(help::STORE_UNREADABLE_ROWS, &["table"])?,
             api_keys: register.gauges(help::API_KEYS, &["expiry"])?,
             tenant_connections: register.gauges(help::TENANT_CONNECTIONS, &["state"])?,
+            tenant_files: register.gauges(help::TENANT_FILES, &["state"])?,
             replays: register.gauges(help::REPLAYS, &["state"])?,
             replays_stopped: register.gauge(help::REPLAYS_STOPPED)?,
             certificate_end_timestamp_seconds: register.gauges(help::CERTIFICATE_END, &["peer"])?,
@@ -197,12 +200,13 @@ impl Metrics {
         for (counter, values) in counters {
             values.iter().for_each(|value| drop(counter.with_label_values(&[*value])));
         }
-        let gauges: [(&IntGaugeVec, &[&str]); 7] = [
+        let gauges: [(&IntGaugeVec, &[&str]); 8] = [
             (&self.lanes, &LANE_STATES),
             (&self.broker_up, &BROKER_CONNECTIONS),
             (&self.store_unreadable_rows, &TABLES),
             (&self.api_keys, &API_KEY_EXPIRIES),
             (&self.tenant_connections, &TENANT_CONNECTION_STATES),
+            (&self.tenant_files, &TENANT_FILE_STATES),
             (&self.replays, &REPLAY_STATES),
             (&self.certificate_end_timestamp_seconds, &CERTIFICATE_PEERS),
         ];

@@ -104,6 +104,7 @@ pub(crate) fn connection() -> ConnectionRow {
         refusal: None,
         successor: None,
         probe: None,
+        source: None,
         epoch: 0,
     }
 }

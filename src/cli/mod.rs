@@ -7,6 +7,7 @@ mod actor;
 mod attention;
 mod audit;
 mod batches;
+mod completions;
 mod config;
 mod confirm;
 mod console;
@@ -54,7 +55,7 @@ use std::process::ExitCode;
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use testmo_courier::config::Sources;
 
 use self::failure::Failure;
@@ -163,6 +164,8 @@ enum Command {
     /// Check or show the settings
     #[command(subcommand)]
     Config(config::Command),
+    /// Print a script that has a shell complete commands and options
+    Completions(completions::Arguments),
     /// Check whether the worker is ready
     Health(health::Arguments),
     /// Examine everything that a worker needs, and say what is wrong and what to do; changes nothing
@@ -216,6 +219,7 @@ async fn execute(cli: Cli, out: &mut Output) -> Result<(), Failure> {
         Command::Audit(arguments) => audit::execute(arguments, &files, out).await,
         Command::Tokens(command) => tokens::execute(command, &files, &actor, out).await,
         Command::Config(command) => config::execute(&command, &files, out),
+        Command::Completions(arguments) => completions::execute(&arguments, Cli::command(), out),
         Command::Health(arguments) => health::execute(&arguments, &files, out),
         Command::Doctor(arguments) => doctor::execute(&arguments, &files, out).await,
     }

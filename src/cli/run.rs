@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::pin::pin;
 
+use testmo_courier::app::connections::directory;
 use testmo_courier::app::doctor;
 use testmo_courier::config::{Config, Sources};
 use testmo_courier::http::admin;
@@ -40,9 +41,9 @@ pub(super) async fn execute(files: &[PathBuf]) -> Result<(), Failure> {
     let (mut signals, mut hangups) = (Signals::listen()?, Hangups::listen()?);
     doctor::at_start(&config, files).await;
     let stop = CancellationToken::new();
-    let api = api(&config).await?;
+    let services = api(&config).await?.into_iter().chain(tenant_files(&config)).collect();
     let (configs, followed) = watch::channel(config);
-    let mut worker = pin!(worker::run(followed, api, stop.clone()));
+    let mut worker = pin!(worker::run(followed, services, stop.clone()));
     loop {
         tokio::select! {
             end = &mut worker => return end.map_err(Failure::from),
@@ -62,5 +63,16 @@ async fn api(config: &Config) -> Result<Option<Service>, Failure> {
     let Some(address) = config.admin.listen else { return Ok(None) };
     let listener = listen(address).await?;
     let config = config.clone();
-    Ok(Some(Service::new(admin::FILES, move |stop| admin::serve(listener, config, stop))))
+    Ok(Some(Service::api(admin::FILES, move |stop| admin::serve(listener, config, stop))))
+}
+
+/// Returns the service that takes over the files of tenants, if connections are kept in files.
+fn tenant_files(config: &Config) -> Option<Service> {
+    config.tenants.directory.as_ref()?;
+    let config = config.clone();
+    Some(Service::tenant_files(directory::FILES, move |stop, gauges| {
+        directory::follow(config, stop, move |counts| {
+            gauges.show_tenant_files([counts.in_use, counts.broken, counts.removals_held]);
+        })
+    }))
 }

@@ -63,8 +63,22 @@ fn setting(section: &str, key: &str, config: &Config, defaults: &Config) -> Stri
 /// Returns a value in TOML, by its dotted key.
 fn value(config: &Config, name: &str) -> Option<String> {
     let (section, key) = name.split_once('.')?;
-    let Config { store, keys, testmo, requests, content, retry, shelf, events, worker, observe, admin, log, .. } =
-        config;
+    let Config {
+        store,
+        keys,
+        tenants,
+        testmo,
+        requests,
+        content,
+        retry,
+        shelf,
+        events,
+        worker,
+        observe,
+        admin,
+        log,
+        ..
+    } = config;
     let value = match (section, key) {
         ("amqp", key) => return amqp(&config.amqp, key),
         ("testmo", key) => return of_testmo(testmo, key),
@@ -74,6 +88,10 @@ fn value(config: &Config, name: &str) -> Option<String> {
         ("store", "audit_retention") => time(store.audit_retention),
         ("store", "max_file_bytes") => store.max_file_bytes.to_string(),
         ("keys", "master_key_file") => text(&keys.master_key_file.display().to_string()),
+        ("tenants", "source") => text(if tenants.directory.is_some() { "directory" } else { "store" }),
+        ("tenants", "directory") => file(tenants.directory.as_deref()),
+        ("tenants", "poll_interval") => time(tenants.poll_interval),
+        ("tenants", "removal_delay") => time(tenants.removal_delay),
         ("requests", "max_cases") => number(requests.max_cases),
         ("requests", "max_bytes") => number(requests.max_bytes),
         ("requests", "pack_batches") => requests.pack_batches.to_string(),

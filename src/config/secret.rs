@@ -34,7 +34,7 @@ impl Secret {
             r.mistake(format!("`{key}` and `{name}` are both set: leave one of them out"));
         }
         let file = PathBuf::from(file);
-        let text = match contents(&file) {
+        let text = match secret_in(&file) {
             Ok(text) => Some(text),
             Err(problem) => {
                 r.mistake(format!("`{name}`: {}: {problem}", file.display()));
@@ -67,7 +67,7 @@ fn open(remedy: &str) -> String {
 }
 
 /// Returns the secret in a file without the line break at its end, or what is wrong with the file and what to do.
-fn contents(file: &Path) -> Result<String, String> {
+pub(crate) fn secret_in(file: &Path) -> Result<String, String> {
     let opened = File::open(file).map_err(|error| unreadable(&error))?;
     let mut bytes = Zeroizing::new(Vec::new());
     opened.take(LONGEST + 1).read_to_end(&mut bytes).map_err(|error| unreadable(&error))?;

@@ -9,6 +9,7 @@ use super::admin::Admin;
 use super::amqp::Amqp;
 use super::reader::Reader;
 use super::secret::Secret;
+use super::tenants::Tenants;
 use super::url::{SecretUrl, file_of, is_server, redacted};
 
 /// A checked configuration; `config/default.toml` documents every field.
@@ -18,6 +19,7 @@ pub struct Config {
     pub amqp: Amqp,
     pub store: Store,
     pub keys: Keys,
+    pub tenants: Tenants,
     pub testmo: Testmo,
     pub requests: Requests,
     pub content: Content,
@@ -179,6 +181,7 @@ pub(super) fn read(r: &mut Reader<'_>) -> Config {
         amqp: Amqp::read(r),
         store: read_store(r),
         keys: Keys { master_key_file: PathBuf::from(r.text("keys.master_key_file")) },
+        tenants: Tenants::read(r),
         testmo: read_testmo(r),
         requests: Requests {
             max_cases: r.whole("requests.max_cases", 1..=100),

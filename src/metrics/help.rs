@@ -155,6 +155,11 @@ pub(super) const TENANT_CONNECTIONS: Series = (
     "Tenants' connections to Testmo, counted every 30 s; unverified ones are not used, because Testmo refused \
      them or they have not worked since they were changed.",
 );
+pub(super) const TENANT_FILES: Series = (
+    "tenant_files",
+    "Files of tenants in tenants.directory, counted at each reading. What a broken one said before stays in force; a directory that \
+     cannot be read is a broken file. removal_held are missing files whose connections stay because most files are missing.",
+);
 pub(super) const REPLAYS: Series = (
     "replays",
     "Replays in the store, counted every 30 s; a paused one waits for a person, as too much failed again or a person paused \

@@ -31,6 +31,8 @@ pub const API_KEY_EXPIRIES: [&str; 6] =
 pub const OTHER_TENANTS: &str = "(others)";
 /// Whether a tenant's connection to Testmo may be used.
 pub const TENANT_CONNECTION_STATES: [&str; 2] = ["verified", "unverified"];
+/// Whether what the file of a tenant says is in use.
+pub const TENANT_FILE_STATES: [&str; 3] = ["in_use", "broken", "removal_held"];
 /// How far a replay has come.
 pub const REPLAY_STATES: [&str; 6] = ["planning", "planned", "running", "paused", "done", "cancelled"];
 /// The reason of batches whose reason this version does not know.

@@ -111,25 +111,63 @@ impl Store {
         version: &str,
         audit: &[AuditEntry],
     ) -> Result<RemovalOutcome, StoreError> {
-        let mut transaction = Transaction::begin(&self.writers, &self.clock).await?;
-        let now = transaction.now;
-        let conn = transaction.conn()?;
-        let removed = if to_remove(conn, tenant).await?.is_none_or(|row| row.version != version) {
-            RemovalOutcome::ChangedMeanwhile
-        } else if has_shelved(conn, tenant).await? || !unfinished(conn, tenant, now).await?.is_empty() {
-            RemovalOutcome::HasWork
-        } else {
-            discarded::purge(conn, tenant).await?;
-            sql::execute(conn, "DELETE FROM connections WHERE tenant_id = $1", vec![name(tenant)]).await?;
-            audit::put(conn, now, audit.iter()).await?;
-            RemovalOutcome::Done
-        };
-        transaction.commit().await?;
+        let removed = self.remove_with(tenant, version, Rest::Goes, audit).await?;
         if removed == RemovalOutcome::Done {
             batch_details::remove_of_tenant(&self.writers, tenant).await?;
         }
         Ok(removed)
     }
+
+    /// Removes a tenant's connection as [`Self::remove_tenant`] does, and leaves everything else in place: its entries on the
+    /// shelf wait as those of an unknown tenant.
+    ///
+    /// # Errors
+    /// When the store does not answer; then it was removed or not.
+    pub async fn withdraw_connection(
+        &self,
+        tenant: &TenantId,
+        version: &str,
+        audit: &[AuditEntry],
+    ) -> Result<RemovalOutcome, StoreError> {
+        self.remove_with(tenant, version, Rest::Stays, audit).await
+    }
+
+    async fn remove_with(
+        &self,
+        tenant: &TenantId,
+        version: &str,
+        rest: Rest,
+        audit: &[AuditEntry],
+    ) -> Result<RemovalOutcome, StoreError> {
+        let mut transaction = Transaction::begin(&self.writers, &self.clock).await?;
+        let now = transaction.now;
+        let conn = transaction.conn()?;
+        let removed = if to_remove(conn, tenant).await?.is_none_or(|row| row.version != version) {
+            RemovalOutcome::ChangedMeanwhile
+        } else if rest == Rest::Goes && has_shelved(conn, tenant).await?
+            || !unfinished(conn, tenant, now).await?.is_empty()
+        {
+            RemovalOutcome::HasWork
+        } else {
+            if rest == Rest::Goes {
+                discarded::purge(conn, tenant).await?;
+            }
+            sql::execute(conn, "DELETE FROM connections WHERE tenant_id = $1", vec![name(tenant)]).await?;
+            audit::put(conn, now, audit.iter()).await?;
+            RemovalOutcome::Done
+        };
+        transaction.commit().await?;
+        Ok(removed)
+    }
+}
+
+/// What becomes of what a tenant has beside its connection.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    /// It is removed, and must not be on the shelf any more.
+    Goes,
+    /// It stays as it is.
+    Stays,
 }
 
 /// Returns until when the work of a tenant is paused because it may be removed, in milliseconds on the store's clock.

@@ -75,6 +75,7 @@ impl Tenants {
             refusal: None,
             successor: None,
             probe: None,
+            source: None,
             epoch: 0,
         })
     }

@@ -46,7 +46,7 @@ mod workload;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,7 +60,8 @@ pub use self::dispatch::View;
 use self::live::Live;
 pub use self::loops::TaskEnded;
 use self::loops::{GRACE, Loops, within};
-pub use self::service::Service;
+use self::service::Running;
+pub use self::service::{Gauges, Service};
 use self::stop::ALL_OVER;
 pub use self::stop::Stopped;
 pub use self::supervisor::{Neighbours, work};
@@ -122,7 +123,7 @@ pub enum RunError {
     Cut(Vec<&'static str>),
 }
 
-/// Runs a worker until `stop` is cancelled, then drains it. Beside it runs a service, if one is given.
+/// Runs a worker until `stop` is cancelled, then drains it. Beside it run the given services.
 ///
 /// # Errors
 /// When the worker cannot start, a defect has ended one of its tasks, or something was cut because the drain time was
@@ -130,14 +131,14 @@ pub enum RunError {
 /// store was taken away.
 pub async fn run(
     configs: watch::Receiver<Config>,
-    service: Option<Service>,
+    services: Vec<Service>,
     stop: CancellationToken,
 ) -> Result<(), RunError> {
     let config = configs.borrow().clone();
     // Before the worker has started nothing is under way, so nothing has to be drained.
-    let files = service.as_ref().map_or(0, |service| service.files);
+    let files = services.iter().map(|service| service.files).sum();
     match stop.run_until_cancelled(Box::pin(start(config, files))).await {
-        Some(started) => run_started(started?, configs, service, stop).await,
+        Some(started) => run_started(started?, configs, services, stop).await,
         None => Ok(()),
     }
 }
@@ -178,7 +179,7 @@ async fn start(mut config: Config, files: u32) -> Result<Started, RunError> {
     Ok(Started { config, keyring, metrics, store, restored, client, listener })
 }
 
-/// Returns how many sockets to Testmo may be open beside so many files of a service. If these are few, fewer requests are sent at once, so that accounts
+/// Returns how many sockets to Testmo may be open beside so many files of services. If these are few, fewer requests are sent at once, so that accounts
 /// that hang are kept from taking all sockets just as they are kept from taking all requests.
 fn share_out_files(config: &mut Config, files: u32) -> Result<usize, TooFewFiles> {
     let store = if config.store.is_shared() { config.store.max_connections } else { 0 };
@@ -197,7 +198,7 @@ fn share_out_files(config: &mut Config, files: u32) -> Result<usize, TooFewFiles
 async fn run_started(
     started: Started,
     configs: watch::Receiver<Config>,
-    service: Option<Service>,
+    services: Vec<Service>,
     stop: CancellationToken,
 ) -> Result<(), RunError> {
     let Started { config, keyring, metrics, store, restored, client, listener } = started;
@@ -239,7 +240,9 @@ async fn run_started(
     };
     let drain = config.worker.drain_timeout;
     let serving = serve_monitoring(listener, metrics.clone(), readiness.clone(), lanes, close.child_token());
-    let beside = Beside { serving, service: service.map(|service| service.start(close.child_token())) };
+    let gauges = Gauges::of(&metrics);
+    let start = |service: Service| (service.task, service.start(close.child_token(), gauges.clone()));
+    let beside = Beside { serving, services: services.into_iter().map(start).collect() };
     let working =
         serve_and_work(config, keyring, metrics, readiness.clone(), neighbours, (&links, beside), stop.clone());
     let (ended, stopped_at) = tokio::select! {
@@ -301,10 +304,10 @@ async fn noting_the_stop<T>(work: impl Future<Output = T>, stop: &CancellationTo
 struct Beside<S> {
     /// Serves metrics and health.
     serving: S,
-    service: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    services: Vec<(Task, Running)>,
 }
 
-/// Works for as long as metrics and health are served, and the service, if there is one, has not ended.
+/// Works for as long as metrics and health are served, and no service has ended.
 async fn serve_and_work(
     config: Config,
     keyring: Keyring,
@@ -319,8 +322,8 @@ async fn serve_and_work(
     let drain = config.worker.drain_timeout;
     let mut loops = Loops::new();
     loops.spawn(links, Task::Admin, beside.serving);
-    if let Some(service) = beside.service {
-        loops.spawn(links, Task::Api, service);
+    for (task, service) in beside.services {
+        loops.spawn(links, task, service);
     }
     let mut working = pin!(work(config, keyring, metrics, readiness.clone(), neighbours, stop.clone()));
     let ended = tokio::select! {

@@ -84,6 +84,7 @@ fn folder(tenant: &str, folder: u64) -> ConnectionInput {
         mapping: None,
         new_api_key: false,
         discard_change: false,
+        source: None,
     }
 }
 
@@ -160,12 +161,12 @@ impl Audited {
         assert!(rows[0].after.as_ref().expect("a value").contains(r#""works":false"#), "{rows:?}");
         assert!(rows[1].after.as_ref().expect("a value").contains(r#""works":true"#), "{rows:?}");
         let seen = connection(&self.context.store, &tenant_id("acme")).await.expect("a connection");
-        assert!(discard_change(&self.context.store, admin, &seen).await.expect("a store"));
+        assert!(discard_change(&self.context, admin, &seen).await.expect("a store"));
         self.left("the change is dropped", &[(AuditAction::DiscardConnectionChange, "tenant acme")]).await;
-        let outdated = discard_change(&self.context.store, admin, &seen).await;
+        let outdated = discard_change(&self.context, admin, &seen).await;
         assert!(matches!(outdated, Err(SetError::Changed(_))), "{outdated:?}");
         let seen = connection(&self.context.store, &tenant_id("acme")).await.expect("a connection");
-        assert!(!discard_change(&self.context.store, admin, &seen).await.expect("a store"));
+        assert!(!discard_change(&self.context, admin, &seen).await.expect("a store"));
         self.left("there is no change", &[]).await;
         let probed = (AuditAction::ProbeConnection, "tenant acme");
         probe(&self.context, admin, &tenant_id("acme"), None).await.expect("a probe");
@@ -234,7 +235,16 @@ impl Audited {
     }
 
     async fn removal(&mut self, admin: &Actor, agreed: bool) -> Result<usize, RemoveError> {
-        remove(&self.context.store, admin, &tenant_id("acme"), true, Some("gone"), async |_| Ok(agreed)).await.result
+        remove(
+            (&self.context.store, &self.context.config.tenants),
+            admin,
+            &tenant_id("acme"),
+            true,
+            Some("gone"),
+            async |_| Ok(agreed),
+        )
+        .await
+        .result
     }
 }
 
@@ -302,7 +312,7 @@ async fn what_is_not_done_leaves_no_entry(stage: Stage) {
         let Err(SetError::NotAllowed(error)) = audited.set(person, folder("acme", 1), None).await else { panic!() };
         refused(&error, Role::Admin);
         let seen = connection(&audited.context.store, &acme).await.expect("a connection");
-        let dropped = discard_change(&audited.context.store, person, &seen).await;
+        let dropped = discard_change(&audited.context, person, &seen).await;
         assert!(matches!(dropped, Err(SetError::NotAllowed(_))), "{dropped:?}");
         let removed = audited.removal(person, true).await;
         assert!(matches!(removed, Err(RemoveError::NotAllowed(_))), "{removed:?}");

@@ -1,6 +1,7 @@
 //! Runs commands that need no broker, and checks their output, their changes to the store and their exit codes.
 
 mod audit;
+mod completions;
 mod concurrent_changes;
 mod connections;
 mod mapping;

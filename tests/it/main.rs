@@ -70,6 +70,7 @@ mod statuses;
 mod stopping;
 mod store_files;
 mod support;
+mod tenant_files;
 mod threats;
 mod twice;
 mod typed_fields;

@@ -220,6 +220,13 @@ def check_compose():
         for variable in service.get("environment", {}):
             is_setting = variable in keys or not image.startswith("testmo-courier")
             expect(is_setting, f"{name}: {variable} is no setting")
+    of_image = re.search(r"^VOLUME (.+)$", (ROOT / "Dockerfile").read_text(), re.M)[1].split()
+    for name in ["init", "courier"]:
+        service = compose["services"][name]
+        mounted = [mount.split(":")[-1] for mount in service["volumes"]] + [path.split(":")[0] for path in service["tmpfs"]]
+        for volume in of_image:
+            expect(volume in mounted, f"{name}: each new container leaves a volume behind for {volume}")
+    expect(len(of_image) == len(set(of_image)) == 2, "the image has no volumes of their own for the store and the key")
     worker = compose["services"]["courier"]
     drain = seconds(worker["environment"].get("COURIER_WORKER__DRAIN_TIMEOUT", defaults["worker"]["drain_timeout"]))
     grace = seconds(worker["stop_grace_period"])

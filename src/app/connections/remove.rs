@@ -6,7 +6,9 @@ use super::super::actor::{ActionError, Actor, NotAllowed, Role, require};
 use super::super::discard::plan_purge;
 use super::entries;
 use super::lookup::{ConnectionError, missing};
+use super::source::{KeptInFile, require_no_file};
 use crate::batch::TenantId;
+use crate::config::Tenants;
 pub use crate::store::removal::Removal;
 use crate::store::removal::RemovalOutcome;
 use crate::store::unfinished::Unfinished;
@@ -63,6 +65,9 @@ pub enum RemoveError {
         /// How many entries were discarded before its connection turned out to have changed.
         discarded: usize,
     },
+    /// It has a file, from which its connection would come back.
+    #[error(transparent)]
+    KeptInFile(#[from] KeptInFile),
     /// The person lacks the role.
     #[error(transparent)]
     NotAllowed(#[from] NotAllowed),
@@ -90,15 +95,15 @@ struct Order<'a> {
 /// Removes a tenant, with its batches on the shelf if `purge` says so, once `confirm` has agreed; pauses it until then. The
 /// pause is part of the removal and no entry of the audit.
 pub async fn remove<E: From<RemoveError>>(
-    store: &Store,
+    (store, settings): (&Store, &Tenants),
     actor: &Actor,
     tenant: &TenantId,
     purge: bool,
     reason: Option<&str>,
     confirm: impl AsyncFnOnce(&Removal) -> Result<bool, E>,
 ) -> RemovalEnd<E> {
-    if let Err(error) = require(actor, Role::Admin) {
-        return RemovalEnd::failed(error.into());
+    if let Err(error) = may_remove(settings, actor, tenant) {
+        return RemovalEnd::failed(error);
     }
     let before = match store.begin_removal(tenant, HOLD).await {
         Ok(Some(before)) => before,
@@ -122,13 +127,22 @@ impl<E: From<RemoveError>> RemovalEnd<E> {
 /// Shows what a removal of a tenant would take away, and what keeps it from being removed. Nothing is changed or paused.
 ///
 /// # Errors
-/// When the person may not remove it, it has no connection, or the store does not answer.
-pub async fn preview(store: &Store, actor: &Actor, tenant: &TenantId) -> Result<Removal, RemoveError> {
-    require(actor, Role::Admin)?;
+/// When the person may not remove it, it has a file or no connection, or the store does not answer.
+pub async fn preview(
+    (store, settings): (&Store, &Tenants),
+    actor: &Actor,
+    tenant: &TenantId,
+) -> Result<Removal, RemoveError> {
+    may_remove(settings, actor, tenant)?;
     match store.removal_of(tenant).await? {
         Some(removal) => Ok(removal),
         None => Err(missing(store, tenant).await.into()),
     }
+}
+
+fn may_remove(settings: &Tenants, actor: &Actor, tenant: &TenantId) -> Result<(), RemoveError> {
+    require(actor, Role::Admin)?;
+    Ok(require_no_file(settings, tenant)?)
 }
 
 /// Describes how many entries a tenant has on the shelf.
@@ -212,9 +226,14 @@ mod tests {
     use crate::batch::ledger::{BatchRecord, BatchState};
     use crate::batch::message::decode::decode;
     use crate::batch::{BatchKey, Reason, fingerprint};
+    use crate::config::{Sources, load};
     use crate::store::ledger::{Commit, CommitOutcome, RecordUpdate};
     use crate::store::shelf::{ShelfFilter, ShelfIdentity, ShelvedUntil, Shelving};
     use crate::store::{ConnectionStore, LedgerStore, OutboxStore, ShelfStore};
+
+    fn no_files() -> Tenants {
+        load(&Sources::default()).unwrap().tenants
+    }
 
     fn key(batch: &str) -> BatchKey {
         format!("acme/{batch}").parse().unwrap()
@@ -254,7 +273,7 @@ mod tests {
         purge: bool,
         confirm: impl AsyncFnOnce(&Removal) -> Result<bool, RemoveError>,
     ) -> Result<usize, RemoveError> {
-        let end = remove(store, &anna(), &acme(), purge, None, confirm).await;
+        let end = remove((store, &no_files()), &anna(), &acme(), purge, None, confirm).await;
         assert!(end.pause_error.is_none());
         end.result
     }
@@ -322,13 +341,13 @@ mod tests {
     async fn a_preview_counts_what_a_removal_finds_and_pauses_nothing() {
         let (store, _dir) = with_acme().await;
         park(&store, "b").await;
-        let found = preview(&store, &anna(), &acme()).await.unwrap();
+        let found = preview((&store, &no_files()), &anna(), &acme()).await.unwrap();
         assert_eq!((found.shelved.len(), found.parked, found.unfinished.len()), (1, 1, 0));
         let paused = store.begin_removal(&acme(), HOLD).await.unwrap().unwrap();
         assert!(found.is_as_before(&paused));
         store.end_removal(&acme()).await.unwrap();
         let carol = Actor::new("carol", Role::Operator, Face::Console);
-        assert!(matches!(preview(&store, &carol, &acme()).await, Err(RemoveError::NotAllowed(_))));
+        assert!(matches!(preview((&store, &no_files()), &carol, &acme()).await, Err(RemoveError::NotAllowed(_))));
     }
 
     #[tokio::test]

@@ -1,7 +1,9 @@
 //! Finds files with secrets that other users of the machine can read or change, and files that this user cannot use.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
+use super::super::connections::directory::{BrokenFile, UNREADABLE, broken};
 use super::super::master_key::{MasterKeyFile, master_key_file};
 use super::super::store_file::{StoreFile, store_file};
 use super::super::visible::in_shell;
@@ -21,6 +23,9 @@ pub(super) struct OpenFile {
 pub(super) fn examine(config: &Config, settings: &[PathBuf]) -> Vec<Finding> {
     let mut found = of_store(&store_file(config));
     found.extend(open_files(config, settings).iter().map(of_open_file));
+    if let Some(directory) = &config.tenants.directory {
+        found.extend(of_tenant_files(directory, broken(directory)));
+    }
     found
 }
 
@@ -52,6 +57,19 @@ fn of_open_file(open: &OpenFile) -> Finding {
     let sentence =
         format!("Other users of this machine can read or change {}, which holds secrets.", open.file.display());
     Finding::warning(Check::Files, sentence, "Close the file to them.").with(open.command.clone())
+}
+
+/// What a broken file said before stays in force, and so do all connections if the directory cannot be read.
+fn of_tenant_files(directory: &Path, read: io::Result<Vec<BrokenFile>>) -> Vec<Finding> {
+    let unreadable = |error: io::Error| {
+        let sentence = format!("The directory of tenants {} cannot be read ({error}).", directory.display());
+        vec![Finding::error(Check::Files, sentence, UNREADABLE)]
+    };
+    let of_file = |BrokenFile { file, problem, remedy }: BrokenFile| {
+        let sentence = format!("The file {} cannot be used: {problem}.", directory.join(file).display());
+        Finding::error(Check::Files, sentence, remedy)
+    };
+    read.map_or_else(unreadable, |files| files.into_iter().map(of_file).collect())
 }
 
 /// Whether there is a store is found when it is opened.
@@ -91,8 +109,6 @@ fn of_key(key: &MasterKeyFile, file: &Path, has_store: bool) -> Vec<Finding> {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-
     use super::*;
     use crate::tenants::KeyError;
 
@@ -119,5 +135,15 @@ mod tests {
         assert_eq!(created.command.as_deref(), Some("testmo-courier init"));
         let wrong = &of_key(&MasterKeyFile::Unusable(KeyError::NotAKey(file.into())), file, true)[0];
         assert!(wrong.remedy.starts_with("Restore"), "{wrong:?}");
+    }
+
+    #[test]
+    fn a_broken_file_of_a_tenant_and_a_directory_that_is_gone_are_errors() {
+        let file = BrokenFile { file: "acme.toml".into(), problem: "line 1".into(), remedy: "Correct it.".into() };
+        let found = of_tenant_files(Path::new("/t"), Ok(vec![file]));
+        assert_eq!(found[0].sentence, "The file /t/acme.toml cannot be used: line 1.");
+        assert_eq!(of_tenant_files(Path::new("/t"), Ok(vec![])), []);
+        let gone = of_tenant_files(Path::new("/t"), Err(io::ErrorKind::NotFound.into()));
+        assert!(gone[0].sentence.starts_with("The directory of tenants /t cannot be read"), "{gone:?}");
     }
 }

@@ -38,6 +38,8 @@ pub struct ConnectionView {
     change_not_in_force: Option<ChangeView>,
     probe: Option<ProbeView>,
     version: String,
+    /// The file in tenants.directory that the connection was taken from, if it was.
+    file: Option<String>,
     #[schemars(with = "Map<String, Value>")]
     mapping: MappingSpec,
     #[schemars(with = "Option<Map<String, Value>>")]
@@ -70,6 +72,7 @@ impl ConnectionView {
             change_not_in_force: row.successor.as_deref().map(ChangeView::of),
             probe: ProbeView::of(row),
             version: row.version.clone(),
+            file: row.source.as_ref().map(|source| source.file.clone()),
             mapping: row.mapping.clone(),
             resolved_mapping: row.resolved.clone(),
         }

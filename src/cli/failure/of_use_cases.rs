@@ -6,10 +6,10 @@ use testmo_courier::app::actor::{ActionError, NotAllowed};
 use testmo_courier::app::audit::AuditError;
 use testmo_courier::app::batches::BatchError;
 use testmo_courier::app::batches::compare::CompareError;
-use testmo_courier::app::connections::ConnectionError;
 use testmo_courier::app::connections::probe::ProbeError;
 use testmo_courier::app::connections::remove::RemoveError;
 use testmo_courier::app::connections::set::{KeyNeeded, Part, SetError};
+use testmo_courier::app::connections::{ConnectionError, KeptInFile};
 use testmo_courier::app::find::{FindError, NotANeedle};
 use testmo_courier::app::init::InitError;
 use testmo_courier::app::lanes::LaneError;
@@ -62,6 +62,13 @@ impl From<ConnectionError> for Failure {
     }
 }
 
+impl From<KeptInFile> for Failure {
+    fn from(error: KeptInFile) -> Self {
+        let remedy = error.remedy;
+        Self::finding(error, remedy)
+    }
+}
+
 impl From<SetError> for Failure {
     fn from(error: SetError) -> Self {
         match error {
@@ -88,6 +95,7 @@ impl From<SetError> for Failure {
                 );
                 Self::finding(error, check)
             }
+            SetError::KeptInFile(error) => error.into(),
             SetError::NotAllowed(error) => error.into(),
             SetError::Key(error) => error.into(),
             SetError::Client(error) => error.into(),
@@ -172,6 +180,7 @@ impl From<RemoveError> for Failure {
                 );
                 Self::finding(error, check)
             }
+            RemoveError::KeptInFile(error) => error.into(),
             RemoveError::NotAllowed(error) => error.into(),
             RemoveError::Store(error) => error.into(),
         }

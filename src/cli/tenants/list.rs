@@ -163,6 +163,7 @@ mod tests {
             refusal: None,
             successor: None,
             probe: None,
+            source: None,
             epoch: 1,
         }
     }

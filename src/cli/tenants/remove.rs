@@ -48,13 +48,14 @@ pub(crate) async fn execute(
     actor: &Actor,
     out: &mut Output,
 ) -> Result<(), Failure> {
-    let store = store(&configuration(files)?).await?;
+    let config = configuration(files)?;
+    let store = store(&config).await?;
     let Arguments { tenant, purge, because, yes } = arguments;
     let agreed = async |removal: &Removal| {
         announce(removal, out)?;
         if yes { Ok(true) } else { Ok(confirm(out)?) }
     };
-    let end = remove::remove(&store, actor, &tenant, purge, because.as_deref(), agreed).await;
+    let end = remove::remove((&store, &config.tenants), actor, &tenant, purge, because.as_deref(), agreed).await;
     if let Err(Unremoved::Refused(error)) = &end.result {
         explain(error, out)?;
     }
@@ -125,6 +126,7 @@ fn explain(error: &RemoveError, out: &mut Output) -> Result<(), Failure> {
         }
         RemoveError::Changed { discarded, .. } => print_discarded(*discarded, out),
         RemoveError::Connection(_)
+        | RemoveError::KeptInFile(_)
         | RemoveError::NotAllowed(_)
         | RemoveError::HasShelved { .. }
         | RemoveError::Cancelled

@@ -163,7 +163,7 @@ fn print_carried(prepared: &Prepared, out: &mut Output) -> Result<(), Failure> {
 
 async fn discard(context: &AppContext, actor: &Actor, tenant: &TenantId, out: &mut Output) -> Result<(), Failure> {
     let row = connection(&context.store, tenant).await?;
-    out.line(if discard_change(&context.store, actor, &row).await? {
+    out.line(if discard_change(context, actor, &row).await? {
         "Dropped the last change; the connection in force stays as it is."
     } else {
         "Nothing was dropped: the last change is in force."
@@ -233,6 +233,7 @@ impl Arguments {
             mapping: self.mapping.as_deref().map(mapping).transpose()?,
             new_api_key: self.key.is_given(),
             discard_change: self.discard_change,
+            source: None,
         };
         Ok((input, self.key))
     }

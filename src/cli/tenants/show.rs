@@ -64,6 +64,7 @@ fn described(row: &ConnectionRow, status: &Status, waiting: &Waiting, store: &St
         ("project", project),
         ("folder", folder),
         ("names", known_names(row).as_of.map(|at| as_of(at, now)).unwrap_or_default()),
+        ("kept in", row.source.as_ref().map(|source| format!("file {}", source.file)).unwrap_or_default()),
         ("key", "stored encrypted".into()),
         ("key expires", row.expires_on.as_deref().map_or_else(|| "not known".into(), |day| expiry(day, today))),
         ("verified", at(row.verified_at)),

@@ -6,7 +6,7 @@ use crate::app::actor::{ActionError, NotAllowed};
 use crate::app::batches::BatchError;
 use crate::app::connections::remove::RemoveError;
 use crate::app::connections::set::{KeyNeeded, Part, SetError};
-use crate::app::connections::{ConnectionError, NotRead};
+use crate::app::connections::{ConnectionError, KeptInFile, NotRead};
 use crate::app::lanes::LaneError;
 use crate::app::messages::preview::PreviewError;
 use crate::app::plural::counted;
@@ -141,6 +141,15 @@ fn member(part: Part) -> &'static str {
     }
 }
 
+impl From<KeptInFile> for Problem {
+    fn from(error: KeptInFile) -> Self {
+        // The place of the directory is nothing for those who only see the console.
+        let name = error.file.file_name().unwrap_or_default().to_string_lossy();
+        let detail = format!("The connection of {} is kept in the file {name}; nothing was changed.", error.tenant);
+        Self::new(Code::Conflict, detail).remedy(error.remedy)
+    }
+}
+
 impl From<SetError> for Problem {
     fn from(error: SetError) -> Self {
         match error {
@@ -165,6 +174,7 @@ impl From<SetError> for Problem {
             SetError::Changed(_) => {
                 Self::new(Code::ChangedMeanwhile, error).remedy("Read the connection again, then repeat the change.")
             }
+            SetError::KeptInFile(error) => error.into(),
             SetError::NotAllowed(error) => error.into(),
             SetError::Key(error) => error.into(),
             SetError::Client(error) => error.into(),
@@ -188,6 +198,7 @@ impl From<RemoveError> for Problem {
             RemoveError::Cancelled | RemoveError::Changed { .. } => {
                 Self::new(Code::ChangedMeanwhile, error).remedy("Read the tenant again, then repeat the request.")
             }
+            RemoveError::KeptInFile(error) => error.into(),
             RemoveError::NotAllowed(error) => error.into(),
             RemoveError::Store(error) => error.into(),
         }

@@ -97,6 +97,6 @@ async fn drop_change(call: Call) -> Result<Reply, Problem> {
     let expected = Expected::of(&call.headers)?;
     let row = connection(call.store(), &call.tenant()?).await?;
     expected.check(Some(&row))?;
-    let dropped = discard_change(call.store(), call.actor(), &row).await?;
+    let dropped = discard_change(call.context(), call.actor(), &row).await?;
     Reply::json(200, &DroppedView { tenant_id: row.tenant.to_string(), dropped })
 }

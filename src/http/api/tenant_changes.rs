@@ -150,6 +150,7 @@ impl ConnectionBody {
             mapping: self.mapping.map(read).transpose()?,
             new_api_key: key.is_some(),
             discard_change: self.discard_change,
+            source: None,
         };
         Ok((input, key))
     }
@@ -203,7 +204,15 @@ async fn delete(call: Call) -> Result<Reply, Problem> {
         Ok(true)
     };
     let reason = call.query.get("reason").map(String::as_str);
-    let end = remove(call.store(), call.actor(), &tenant, call.flag("purge"), reason, check).await;
+    let end = remove(
+        (call.store(), &call.context().config.tenants),
+        call.actor(),
+        &tenant,
+        call.flag("purge"),
+        reason,
+        check,
+    )
+    .await;
     if let Some(error) = end.pause_error {
         tracing::warn!(%error, %tenant, "the pause of a tenant that was not removed could not be ended; it ends in 10 minutes");
     }

@@ -143,7 +143,7 @@ pub(super) fn said(saved: &Saved) -> Result<Notice, Wrong> {
 async fn discard(visit: Visit) -> Result<Answer, Problem> {
     let (tenant, row) = stored(&visit).await?;
     let row = row.ok_or_else(|| Problem::not_found("There is no connection any more."))?;
-    let is_done = discard_change(visit.store(), visit.actor()?, &row).await?;
+    let is_done = discard_change(visit.context(), visit.actor()?, &row).await?;
     let text = if is_done {
         "The change is dropped. The connection in force stays as it is."
     } else {

@@ -117,6 +117,7 @@ pub(super) fn input(
         mapping,
         new_api_key: key.is_some(),
         discard_change: false,
+        source: None,
     };
     Ok((input, key))
 }

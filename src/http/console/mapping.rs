@@ -177,6 +177,7 @@ async fn take(visit: Visit) -> Result<Answer, Problem> {
         mapping: Some(mapping),
         new_api_key: false,
         discard_change: false,
+        source: None,
     };
     let context = visit.context();
     let prepared = prepare(context, input).await?;

@@ -68,7 +68,7 @@ impl RemovalPage {
 
 async fn page(visit: &Visit, status: u16, wrong: Option<(&'static str, &'static str)>) -> Result<Answer, Problem> {
     let tenant = visit.tenant()?;
-    let removal = preview(visit.store(), visit.actor()?, &tenant).await?;
+    let removal = preview((visit.store(), &visit.context().config.tenants), visit.actor()?, &tenant).await?;
     let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
     let shelved = removal.shelved.len();
     let page = RemovalPage {
@@ -108,7 +108,15 @@ async fn carry_out(visit: Visit) -> Result<Answer, Problem> {
         if is_as_seen { Ok(true) } else { Err(changed()) }
     };
     // Exactly the entries that were seen are discarded, since another number is refused.
-    let end = remove::<Problem>(visit.store(), visit.actor()?, &tenant, true, Some(because), as_seen).await;
+    let end = remove::<Problem>(
+        (visit.store(), &visit.context().config.tenants),
+        visit.actor()?,
+        &tenant,
+        true,
+        Some(because),
+        as_seen,
+    )
+    .await;
     if let Some(error) = end.pause_error {
         tracing::warn!(%error, %tenant, "the pause of a tenant that was not removed could not be ended; it ends in 10 minutes");
     }

@@ -24,7 +24,8 @@ use crate::batch::render::kinds::FieldKinds;
 use crate::batch::{Reason, TenantId, json_of};
 
 pub use self::model::{
-    ConnectionCount, ConnectionRow, Difference, Part, Refusal, SealedKey, Successor, Verification, WriteOutcome,
+    ConnectionCount, ConnectionRow, Difference, FileSource, Part, Refusal, SealedKey, Successor, Verification,
+    WriteOutcome,
 };
 pub use self::probe::{Assumption, Finding, Found, LeftCase, Probe};
 pub(super) use self::rows::{connection, key_of, sealed_key};
@@ -317,6 +318,19 @@ impl Store {
         audit::put(transaction.conn()?, now, audit.iter()).await?;
         transaction.commit().await?;
         Ok(true)
+    }
+
+    /// Returns the tenants whose connections were taken from files.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn tenants_of_files(&self) -> Result<Vec<TenantId>, StoreError> {
+        let mut conn = self.reading().await?;
+        let sql = "SELECT tenant_id FROM connections WHERE source IS NOT NULL ORDER BY tenant_id";
+        let rows = sql::fetch(&mut conn, sql, vec![]).await?;
+        let tenant = |row: &AnyRow| row.parsed("tenant_id");
+        let in_row = |row| tenant(row).map_err(|error: StoreError| error.in_row("connections", || key_of(row)));
+        self.unreadable.skip(rows.iter().map(in_row))
     }
 
     /// Returns every connection, by tenant.

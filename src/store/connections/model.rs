@@ -51,10 +51,21 @@ pub struct ConnectionRow {
     pub successor: Option<Box<Successor>>,
     /// What a person's probes found.
     pub probe: Option<Box<Probe>>,
+    /// The file that what was entered last was taken from; none if a person has entered it.
+    pub source: Option<FileSource>,
     /// Counts the changes of the row; 0 for a connection that is not stored yet. Four notes do not count, as nobody
     /// writes back what was read of them, or another note follows that counts: when a case last arrived, what a probe
     /// found, which worker verifies it again, and which fields its project has.
     pub epoch: u64,
+}
+
+/// The file of a directory that a connection was taken from.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct FileSource {
+    /// The name of the file.
+    pub file: String,
+    /// A hash of what it held, which reveals nothing of the API key.
+    pub digest: String,
 }
 
 /// Whether a change of a connection was stored.

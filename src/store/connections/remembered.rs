@@ -75,6 +75,7 @@ mod tests {
             refusal: None,
             successor: None,
             probe: None,
+            source: None,
             epoch: 1,
         };
         row.judged(finding, 5)

@@ -35,14 +35,15 @@ pub(super) async fn write(
     let sql = if row.epoch == 0 {
         "INSERT INTO connections (tenant_id, version, origin, key_nonce, key_ciphertext, key_bound_to, expires_on, \
          project_id, folder_id, mapping, verified_version, verified_at, checked_at, finding, changed_at, \
-         resolved_mapping, recheck_at, rechecks, epoch, refusal, successor, fields, key_id, failure_reported) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, 0) \
+         resolved_mapping, recheck_at, rechecks, epoch, refusal, successor, fields, key_id, source, failure_reported) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, 0) \
          ON CONFLICT (tenant_id) DO NOTHING"
     } else {
         "UPDATE connections SET version = $2, origin = $3, key_nonce = $4, key_ciphertext = $5, key_bound_to = $6, \
          expires_on = $7, project_id = $8, folder_id = $9, mapping = $10, verified_version = $11, verified_at = $12, \
          checked_at = $13, finding = $14, changed_at = $15, resolved_mapping = $16, recheck_at = $17, rechecks = $18, \
-         refusal = $20, successor = $21, fields = $22, key_id = $23, epoch = epoch + 1 WHERE tenant_id = $1 AND epoch = $19"
+         refusal = $20, successor = $21, fields = $22, key_id = $23, source = $24, \
+         epoch = epoch + 1 WHERE tenant_id = $1 AND epoch = $19"
     };
     let epoch = if row.epoch == 0 { now } else { i64::try_from(row.epoch).unwrap_or(i64::MAX) };
     let bounds = vec![
@@ -69,6 +70,7 @@ pub(super) async fn write(
         Bound::MaybeText(row.successor.as_ref().map(json_of)),
         Bound::Text(json_of(&row.fields)),
         Bound::Text(common_key_id(row).into()),
+        Bound::MaybeText(row.source.as_ref().map(json_of)),
     ];
     Ok(sql::execute(conn, sql, bounds).await? == 1)
 }
@@ -169,6 +171,8 @@ fn columns(row: &AnyRow) -> Result<ConnectionRow, StoreError> {
         successor: successor.filter(|next| next.replaces == version),
         // No batch depends on it, so what cannot be read does not stop the connection.
         probe: row.maybe_text("probe")?.and_then(|text| serde_json::from_str(&text).ok()),
+        // The tables of an earlier version, which are only examined, have none.
+        source: row.maybe_text("source").ok().flatten().and_then(|text| serde_json::from_str(&text).ok()),
         version,
         epoch: row.whole("epoch")?,
     })

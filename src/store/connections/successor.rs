@@ -57,6 +57,7 @@ impl Successor {
             refusal: None,
             successor: None,
             probe: in_force.probe.clone(),
+            source: in_force.source.clone(),
             epoch: in_force.epoch,
         }
     }

@@ -3,7 +3,7 @@
 use testmo_courier::batch::Reason;
 use testmo_courier::batch::render::catalogue::{Catalogue, Field, FieldKind, Item};
 use testmo_courier::batch::render::kinds::FieldKinds;
-use testmo_courier::store::connections::{ConnectionCount, ConnectionRow, WriteOutcome};
+use testmo_courier::store::connections::{ConnectionCount, ConnectionRow, FileSource, WriteOutcome};
 use testmo_courier::store::ledger::Commit;
 use testmo_courier::store::shelf::ShelvedUntil;
 
@@ -18,6 +18,7 @@ cases! {
     a_removed_connection_is_not_set_again_by_a_change_that_started_before,
     the_notes_of_a_worker_do_not_prevent_a_change,
     the_fields_of_a_project_are_kept_with_the_connection_that_they_were_read_for,
+    the_file_of_a_connection_is_kept_until_the_connection_comes_from_elsewhere,
 }
 
 async fn connections_are_counted_by_expiry_and_verification(f: &dyn Subject) {
@@ -126,4 +127,14 @@ async fn the_fields_of_a_project_are_kept_with_the_connection_that_they_were_rea
     assert_eq!((noted.fields, noted.epoch), (fields("custom_b"), read.epoch + 1), "only the verification counts");
     f.connect(&connection("v2", true)).await;
     assert_eq!(row().await.fields, FieldKinds::default());
+}
+
+async fn the_file_of_a_connection_is_kept_until_the_connection_comes_from_elsewhere(f: &dyn Subject) {
+    let source = FileSource { file: "acme.toml".into(), digest: "d1".into() };
+    f.connect(&ConnectionRow { source: Some(source.clone()), ..connection("v1", true) }).await;
+    let kept = async || f.store().connection(&tenant()).await.unwrap().unwrap().source;
+    f.record_verification(&fails(Reason::Forbidden)).await;
+    assert_eq!(kept().await, Some(source), "what is found out about it does not matter");
+    f.connect(&connection("v2", true)).await;
+    assert_eq!(kept().await, None);
 }

@@ -50,6 +50,7 @@ pub fn connection(version: &str, verified: bool) -> ConnectionRow {
         refusal: None,
         successor: None,
         probe: None,
+        source: None,
         epoch: 0,
     }
 }

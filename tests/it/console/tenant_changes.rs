@@ -1,13 +1,14 @@
 //! Probes a tenant's Testmo and removes a tenant, by forms.
 
+use serde_json::json;
 use testmo_courier::app::actor::Role;
 use testmo_courier::batch::Reason;
 use testmo_courier::store::ConnectionStore;
 
 use super::browser::Browser;
-use crate::api::support::both;
+use crate::api::support::{Api, both};
 use crate::support::batches::{batch, tenant_id};
-use crate::support::stage::LeftOver;
+use crate::support::stage::{LeftOver, Stage};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_is_removed_only_as_it_was_seen_and_with_a_reason() {
@@ -70,4 +71,31 @@ async fn a_probe_says_what_holds_and_writes_only_if_a_folder_is_named() {
         browser.post("/tenants/ash/probe", &[]).is(404);
         api.end().await.end().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_with_a_file_is_changed_and_removed_there_and_nowhere_else() {
+    let mut stage = Stage::with_tenants(&["acme"]).await;
+    let (directory, origin) = (stage.path("files"), stage.testmo.origin("acme"));
+    std::fs::create_dir(&directory).expect("a folder");
+    std::fs::write(directory.join("acme.toml"), "").expect("a file");
+    stage.config.tenants.directory = Some(directory.clone());
+    let api = Api::of(stage).await;
+    let token = api.token("program", Role::Admin, None).await;
+    let body = json!({"base_url": origin, "project_id": 1, "folder_id": 1});
+    for (method, body, remedy) in [("PUT", Some(&body), "Change the file"), ("DELETE", None, "Delete the file")] {
+        let answer = api.ask(method, "/api/v1/tenants/acme", &token, "If-Match: *\r\n", body);
+        let said = answer.refused(409, "conflict").to_string();
+        assert!(said.contains("is kept in the file acme.toml; nothing was changed"), "{said}");
+        assert!(said.contains(remedy) && !said.contains("/files/"), "{said}");
+    }
+    let mut browser = Browser::logged_in(&api, "admin", Role::Admin, None).await;
+    let state = browser.get("/tenants/acme").is(200).field("state");
+    let form = [("state", state.as_str()), ("base_url", &origin), ("project_id", "1"), ("folder_id", "1")];
+    browser.post("/tenants/acme/connection", &form).is(409).says("is kept in the file acme.toml");
+    browser.get("/tenants/acme/remove").is(409).says("Delete the file");
+    api.ask("POST", "/api/v1/tenants/acme/verify", &token, "", None).is(200);
+    std::fs::remove_file(directory.join("acme.toml")).expect("the file");
+    api.ask("DELETE", "/api/v1/tenants/acme", &token, "If-Match: *\r\n", None).is(200);
+    api.end().await.end().await;
 }

@@ -25,6 +25,8 @@ const PAGES: &str = "the API has pages, which another function of the module rea
 const COUNTS: &str = "a list of the command line is cut and says so with totals; the API's lists go on to the end";
 const HINT: &str = "it finds what a person has mistyped at a terminal";
 const MANY: &str = "the command line lists all, or goes on behind a name, which another function of the module reads";
+const FILES: &str =
+    "`run` calls it beside the worker: a person changes the files, and the log says what was taken over";
 const LINKS: &str = "a link is an address of the API, whose public address the command line does not know";
 
 /// Every use case of `app`, with the commands, the routes of the API and the pages of the console that offer it.
@@ -77,6 +79,7 @@ pub(super) const TABLE: &[(&str, Offered, Offered, Offered)] = &[
         As(&["getTenantStatus"]),
         As(&["tenant", "linkPage"]),
     ),
+    ("connections::directory::follow", Not(FILES), Not(FILES), Not(FILES)),
     (
         "connections::lookup::connection",
         As(&["tenants show", "tenants mapping draft"]),
@@ -242,6 +245,7 @@ pub(super) const COMMANDS_WITHOUT: &[(&str, &str)] = &[
     ("health", "it reads the port that monitoring reads"),
     ("config check", LOCAL),
     ("config show", LOCAL),
+    ("completions", "it prints what the program was built with"),
     ("schema asyncapi", "it prints what the program was built with"),
     ("schema doctor", "it prints what the program was built with"),
     ("schema batch", "it prints what the program was built with"),

@@ -1,6 +1,7 @@
 //! Says why a connection is not stored.
 
 use super::super::super::actor::{ActionError, NotAllowed};
+use super::super::source::KeptInFile;
 use crate::batch::TenantId;
 use crate::store::StoreError;
 pub use crate::store::connections::Part;
@@ -53,6 +54,9 @@ pub enum SetError {
     /// Somebody else has entered another connection in between.
     #[error("the connection of {0} was changed meanwhile; nothing was saved")]
     Changed(TenantId),
+    /// The connection is kept in a file.
+    #[error(transparent)]
+    KeptInFile(#[from] KeptInFile),
     /// The person lacks the role.
     #[error(transparent)]
     NotAllowed(#[from] NotAllowed),

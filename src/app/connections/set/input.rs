@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use super::error::{Part, SetError};
 use crate::batch::TenantId;
 use crate::batch::render::mapping_spec::MappingSpec;
-use crate::store::connections::ConnectionRow;
+use crate::store::connections::{ConnectionRow, FileSource};
 use crate::tenants::Entered;
 use crate::testmo::{AddressPolicy, Origin, TypedAddress};
 
@@ -29,6 +29,8 @@ pub struct ConnectionInput {
     pub new_api_key: bool,
     /// Whether this replaces the last change, which is not in force, in place of adding to it.
     pub discard_change: bool,
+    /// The file that says all this, if it comes from one.
+    pub source: Option<FileSource>,
 }
 
 impl ConnectionInput {
@@ -131,6 +133,7 @@ mod tests {
             mapping: None,
             new_api_key,
             discard_change: false,
+            source: None,
         }
     }
 

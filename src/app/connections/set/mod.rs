@@ -18,13 +18,14 @@ use super::super::context::AppContext;
 use super::super::time::day_of;
 use super::entries::{self, KeyChange};
 use super::lookup::similar_to;
+use super::source::require_in_store;
 use crate::batch::TenantId;
 use crate::batch::render::mapping_spec::MappingSpec;
 pub use crate::store::connections::Difference;
-use crate::store::connections::{ConnectionRow, Verification};
-use crate::store::{ConnectionStore, Store, StoreHealth};
+use crate::store::connections::{ConnectionRow, FileSource, Verification};
+use crate::store::{ConnectionStore, StoreHealth};
 use crate::tenants::{Candidate, Entered, Examined};
-use crate::testmo::{Origin, without_credentials};
+use crate::testmo::{Access, Origin, without_credentials};
 
 /// A connection that is complete but for its API key.
 #[derive(Debug)]
@@ -42,6 +43,7 @@ pub struct Prepared {
     unused: Vec<(Part, u64, u64)>,
     carried: Vec<Difference>,
     similar: Option<TenantId>,
+    source: Option<FileSource>,
 }
 
 /// Whether a connection that was entered is used.
@@ -79,8 +81,11 @@ pub struct Saved {
 /// Completes what is entered with what is stored, and checks it.
 ///
 /// # Errors
-/// When it is not complete, or a part of it is refused.
+/// When it is not complete, a part of it is refused, or connections are kept in files and this comes from none.
 pub async fn prepare(context: &AppContext, input: ConnectionInput) -> Result<Prepared, SetError> {
+    if input.source.is_none() {
+        require_in_store(&context.config.tenants, &input.tenant)?;
+    }
     let stored = context.store.connection(&input.tenant).await?;
     context.tenants.refresh_keys().await?;
     let latest = stored.as_ref().map(|row| if input.discard_change { in_force(row) } else { latest(row) });
@@ -96,7 +101,7 @@ pub async fn prepare(context: &AppContext, input: ConnectionInput) -> Result<Pre
     let Target { origin, project, folder, unused } = target.map_err(|error| error.with_meant(similar.as_ref()))?;
     let kept = || latest.as_ref().map(|row| row.mapping.clone()).unwrap_or_default();
     let mapping = input.mapping.unwrap_or_else(kept);
-    let ConnectionInput { tenant, new_api_key, expires, .. } = input;
+    let ConnectionInput { tenant, new_api_key, expires, source, .. } = input;
     Ok(Prepared {
         tenant,
         stored,
@@ -110,20 +115,22 @@ pub async fn prepare(context: &AppContext, input: ConnectionInput) -> Result<Pre
         unused,
         carried,
         similar,
+        source,
     })
 }
 
 /// Drops the change of a connection that is not in force; returns whether there was one.
 ///
 /// # Errors
-/// When the person may not, the connection was changed in between, or the store does not answer.
-pub async fn discard_change(store: &Store, actor: &Actor, row: &ConnectionRow) -> Result<bool, SetError> {
+/// When the person may not, the connection is kept in a file or was changed in between, or the store does not answer.
+pub async fn discard_change(context: &AppContext, actor: &Actor, row: &ConnectionRow) -> Result<bool, SetError> {
     require(actor, Role::Admin)?;
+    require_in_store(&context.config.tenants, &row.tenant)?;
     if row.successor.is_none() {
         return Ok(false);
     }
     let kept = in_force(row);
-    let written = store.set_connection_by(&kept, &[entries::discard_change(actor, row, &kept)]).await?;
+    let written = context.store.set_connection_by(&kept, &[entries::discard_change(actor, row, &kept)]).await?;
     if written.is_done() { Ok(true) } else { Err(SetError::Changed(row.tenant.clone())) }
 }
 
@@ -158,6 +165,16 @@ impl Prepared {
     fn key_choice(&self) -> KeyChoice<'_> {
         let (stored, latest) = (self.stored.as_ref(), self.latest.as_ref());
         KeyChoice { stored, latest, origin: &self.origin, expires: self.expires, is_new: self.new_api_key }
+    }
+
+    /// Returns whether exactly this connection is stored with this key, and no change of it waits.
+    pub(in super::super) fn is_stored_with(&self, context: &AppContext, key: &SecretString) -> bool {
+        let Some(row) = self.stored.as_ref().filter(|row| row.successor.is_none()) else { return false };
+        let access = Access { origin: self.origin.clone(), key: key.clone() };
+        let expires = self.entered_expiry().map(|day| day.to_string());
+        (row.project, row.folder, &row.mapping) == (self.project, self.folder, &self.mapping)
+            && row.expires_on == expires
+            && context.tenants.has_key(row, &access)
     }
 
     /// Returns the ids that the entered address names, each with the one that is used in its place.
@@ -284,10 +301,12 @@ impl Prepared {
     ) -> Result<ConnectionRow, SetError> {
         let candidate = context.tenants.enter(self.entered(key, examined))?;
         let Some(stored) = stored else {
-            return Ok(candidate.judged(examined.finding.clone(), context.store.now()));
+            let row = candidate.judged(examined.finding.clone(), context.store.now());
+            return Ok(ConnectionRow { source: self.source.clone(), ..row });
         };
         let row = context.tenants.succeed(stored, candidate, &examined.finding);
-        Ok(if row.successor.is_some() { row } else { self.with_newer_result(row, stored) })
+        let row = if row.successor.is_some() { row } else { self.with_newer_result(row, stored) };
+        Ok(ConnectionRow { source: self.source.clone(), ..row })
     }
 
     fn entered(&self, key: &KeyInUse, examined: &Examined) -> Entered {

@@ -7,9 +7,10 @@ use testmo_conformance::removal::{HOLD, shelve};
 use testmo_conformance::values::{HOUR, claim_of, connection, fresh, granted, tenant};
 use testmo_courier::batch::Reason;
 use testmo_courier::batch::ledger::{BatchRecord, BatchState};
+use testmo_courier::store::connections::{ConnectionRow, FileSource};
 use testmo_courier::store::ledger::{Commit, RecordUpdate};
 use testmo_courier::store::removal::{Removal, RemovalOutcome};
-use testmo_courier::store::shelf::ShelvedUntil;
+use testmo_courier::store::shelf::{ShelfFilter, ShelvedUntil};
 use testmo_courier::store::unfinished::Unfinished;
 use testmo_courier::store::{ConnectionStore, LedgerStore, ShelfStore};
 
@@ -19,6 +20,7 @@ on_both! {
     a_tenant_is_removed_only_if_none_of_its_batches_is_shelved_or_open,
     a_batch_that_is_shelved_while_an_operator_decides_is_noticed,
     a_connection_that_is_replaced_while_an_operator_decides_stays,
+    a_connection_that_is_withdrawn_leaves_what_is_on_the_shelf,
 }
 
 /// Begins the removal of the tenant, and returns what work the tenant has left.
@@ -94,4 +96,28 @@ async fn a_connection_that_is_replaced_while_an_operator_decides_stays(f: SqlSto
     assert!(!begin(&f).await.is_as_before(&before));
     assert_eq!(f.remove_tenant("v1").await, RemovalOutcome::ChangedMeanwhile);
     assert_eq!(f.store.connection(&tenant()).await.unwrap().unwrap().version, "v2");
+}
+
+async fn a_connection_that_is_withdrawn_leaves_what_is_on_the_shelf(f: SqlStore) {
+    let source = FileSource { file: "acme.toml".into(), digest: "d".into() };
+    f.connect(&ConnectionRow { source: Some(source), ..connection("v1", true) }).await;
+    assert_eq!(f.store.tenants_of_files().await.unwrap(), [tenant()]);
+    let withdraw = async |version: &str| f.store.withdraw_connection(&tenant(), version, &[]).await.unwrap();
+    let claim = claim_of("p1", &fresh("b"));
+    let mut record = claim.batches[0].record.clone();
+    assert!(granted(&f.store.claim(claim).await.unwrap()));
+    assert_eq!(withdraw("v1").await, RemovalOutcome::HasWork, "a request is under way");
+    record.unclear(1_000_000);
+    store_record(&f, record.clone()).await;
+    f.set_time(1_020_000).await;
+    assert_eq!(withdraw("v1").await, RemovalOutcome::HasWork, "its outcome is unknown");
+    record.reconciled(&[], true);
+    record.unclear_since = None;
+    store_record(&f, record).await;
+    shelve(&f, "b", Reason::KeyRefused, ShelvedUntil::After(HOUR)).await;
+    assert_eq!(withdraw("v2").await, RemovalOutcome::ChangedMeanwhile);
+    assert_eq!(withdraw("v1").await, RemovalOutcome::Done);
+    assert!(f.store.connection(&tenant()).await.unwrap().is_none());
+    assert_eq!(f.store.tenants_of_files().await.unwrap(), []);
+    assert_eq!(f.store.shelf_ids(&ShelfFilter::default()).await.unwrap().len(), 1, "the batch waits");
 }

@@ -36,7 +36,7 @@ impl Stage {
     /// Starts a worker in this process; on PostgreSQL there can be several.
     pub(crate) fn start_worker(&mut self) {
         let stop = CancellationToken::new();
-        let task = self.links.spawn(worker::run(watch::channel(self.config.clone()).1, None, stop.clone()));
+        let task = self.links.spawn(worker::run(watch::channel(self.config.clone()).1, Vec::new(), stop.clone()));
         self.workers.push((task, stop));
     }
 

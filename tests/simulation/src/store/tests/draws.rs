@@ -124,6 +124,7 @@ impl Both {
             refusal: None,
             successor: None,
             probe: None,
+            source: None,
             epoch: 0,
         }
     }
