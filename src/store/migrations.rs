@@ -49,7 +49,7 @@ pub(super) const FIRST_COMMON: i64 = 12;
 /// One migration: its version, what it does, and its script.
 type Step = (i64, &'static str, &'static str);
 
-const SQLITE: [Step; 41] = [
+const SQLITE: [Step; 42] = [
     (1, "tables", include_str!("migrations/sqlite/01_tables.sql")),
     (2, "pruning", include_str!("migrations/sqlite/02_pruning.sql")),
     (3, "account_throttle", include_str!("migrations/sqlite/03_account_throttle.sql")),
@@ -91,9 +91,10 @@ const SQLITE: [Step; 41] = [
     (44, "write_windows", include_str!("migrations/sqlite/44_write_windows.sql")),
     (45, "shares", include_str!("migrations/sqlite/45_shares.sql")),
     (46, "trend_sources", include_str!("migrations/sqlite/46_trend_sources.sql")),
+    (48, "traces", include_str!("migrations/sqlite/48_traces.sql")),
 ];
 
-const POSTGRES: [Step; 40] = [
+const POSTGRES: [Step; 41] = [
     (1, "tables", include_str!("migrations/postgres/01_tables.sql")),
     (2, "pruning", include_str!("migrations/postgres/02_pruning.sql")),
     (3, "account_throttle", include_str!("migrations/postgres/03_account_throttle.sql")),
@@ -134,6 +135,7 @@ const POSTGRES: [Step; 40] = [
     (44, "write_windows", include_str!("migrations/postgres/44_write_windows.sql")),
     (45, "shares", include_str!("migrations/postgres/45_shares.sql")),
     (46, "trend_sources", include_str!("migrations/postgres/46_trend_sources.sql")),
+    (48, "traces", include_str!("migrations/postgres/48_traces.sql")),
 ];
 
 fn steps(dialect: Dialect) -> &'static [Step] {

@@ -8,6 +8,7 @@ use super::transport::{Access, Call, Method, Transport};
 use crate::batch::verdict::answer::ApiError;
 use crate::clock::Clock;
 use crate::config;
+use crate::trace::{self, SpanId};
 
 /// The client for every tenant's Testmo.
 #[derive(Clone, Debug)]
@@ -43,7 +44,7 @@ impl Client {
     }
 
     pub(super) async fn get(&self, access: &Access, path: &str) -> Result<Answer, ApiError> {
-        self.transport.exchange(access, Call { method: Method::Get, path, body: None }).await
+        self.exchange(access, Method::Get, path, None).await
     }
 
     pub(super) async fn post(&self, access: &Access, path: &str, body: String) -> Result<Answer, ApiError> {
@@ -57,6 +58,19 @@ impl Client {
         path: &str,
         body: String,
     ) -> Result<Answer, ApiError> {
-        self.transport.exchange(access, Call { method, path, body: Some(body) }).await
+        self.exchange(access, method, path, Some(body)).await
+    }
+
+    /// Sends a request in a span of its own, if the work under way belongs to a batch that has a trace.
+    async fn exchange(
+        &self,
+        access: &Access,
+        method: Method,
+        path: &str,
+        body: Option<String>,
+    ) -> Result<Answer, ApiError> {
+        let scope = trace::current();
+        let trace = scope.parent().map(|parent| parent.in_span(SpanId::random()));
+        self.transport.exchange(access, Call { method, path, body, trace }).await
     }
 }

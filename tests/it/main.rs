@@ -71,6 +71,7 @@ mod stopping;
 mod store_files;
 mod support;
 mod threats;
+mod traces;
 mod twice;
 mod typed_fields;
 mod unbound;

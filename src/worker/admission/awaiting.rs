@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::batch::event::{self, CaseInput, EventInput};
+use crate::batch::event::{self, CaseInput, EventInput, Waiting};
 use crate::batch::ledger::{BatchRecord, BatchState};
 use crate::batch::message::Places;
 use crate::batch::verdict::patience::{UnknownTenant, unknown_tenant};
@@ -10,6 +10,7 @@ use crate::batch::{Batch, Reason};
 use crate::store::StoreError;
 use crate::store::ledger::{Commit, RecordUpdate};
 use crate::store::shelf::{ShelfIdentity, ShelvedUntil, Shelving};
+use crate::trace::logged;
 use crate::worker::context::WorkerContext;
 use crate::worker::model::InboundMessage;
 use crate::worker::outcome::commit::commit;
@@ -46,16 +47,15 @@ impl Awaiting {
     }
 
     async fn park(self, context: &WorkerContext, message: &InboundMessage, again: bool) -> Result<(), StoreError> {
-        let (record, identity) = (self.record(), self.identity());
+        let (record, identity) = (BatchRecord { trace: message.trace(), ..self.record() }, self.identity());
         let Self { reason, detail, version, .. } = self;
         // A row does not become readable by a new connection.
         let is_unreadable = reason == Reason::StoreRowUnreadable;
         let until =
             if is_unreadable { ShelvedUntil::After(unreadable_row_wait(context)) } else { ShelvedUntil::Connection };
-        let mut events = deferral(context, (&record.key, record.revision), reason, detail.as_deref(), until);
+        let mut events = deferral(context, Waiting::of(&record), reason, detail.as_deref(), until);
         let now = context.clock.now();
-        events
-            .extend(again.then(|| event::still_deferred(&record.key, record.revision, reason, detail.as_deref(), now)));
+        events.extend(again.then(|| event::still_deferred(Waiting::of(&record), reason, detail.as_deref(), now)));
         let row = Shelving { connection: version, detail, ..shelving_of(message, identity, reason, until) };
         let unshelve = message.nameless_row();
         commit(context, Commit { shelve: Some(row), unshelve, events, ..Commit::default() }).await?;
@@ -68,6 +68,7 @@ impl Awaiting {
     async fn give_up(&self, context: &WorkerContext, message: &InboundMessage) -> Result<bool, StoreError> {
         let mut record = self.record();
         (record.published_at, record.arrived_at) = (message.published_at, Some(message.arrived_at));
+        record.trace = message.trace();
         if context.store.batch_at(&record.key).await?.0.is_some() {
             return Ok(false);
         }
@@ -95,7 +96,7 @@ impl Awaiting {
         let is_done = commit(context, change).await?.is_done();
         if is_done {
             count_invalid(context, &self.record());
-            tracing::warn!(batch = %self.batch.key, reason = %self.reason, "batch given up");
+            tracing::warn!(batch = %self.batch.key, trace_id = logged(message.trace().as_ref()), reason = %self.reason, "batch given up");
             count_shelved(context, message, self.reason, BatchState::Failed.name());
         }
         Ok(is_done)

@@ -17,6 +17,7 @@ use crate::batch::{Batch, BatchKey, Reason, RenderedCase, batch_tag, fingerprint
 use crate::lane::{QueueClass, Ticket, Work};
 use crate::store::history::{self, Happening, HistoryEntry};
 use crate::tenants::Connection;
+use crate::trace::TraceContext;
 
 /// The most entries of the history of a batch that wait for a change to be stored with.
 const MOST_NOTES: usize = 20;
@@ -92,7 +93,7 @@ impl ActiveBatch {
         let key = WorkKey { batch: batch.key.clone(), fingerprint: fingerprint(batch) };
         let fresh = BatchRecord::of_batch(batch, key.fingerprint.clone());
         let (published_at, arrived_at) = (message.published_at, Some(message.arrived_at));
-        let record = BatchRecord { published_at, arrived_at, ..fresh };
+        let record = BatchRecord { published_at, arrived_at, trace: message.trace(), ..fresh };
         let cases = render::render(batch, &connection.mapping, &connection.fields);
         let left_out_of = |(case, rendered): (&Case, &RenderedCase)| left_out(case, &connection.mapping, rendered);
         let now = Instant::now();
@@ -128,6 +129,11 @@ impl ActiveBatch {
     /// Notes what happened at `now`, until when it waits because of that, both in milliseconds on the store's clock.
     pub(in crate::worker) fn note(&mut self, what: Happening, now: i64, until: Option<i64>) {
         history::note(&mut self.notes, HistoryEntry::once(what, now, until), MOST_NOTES);
+    }
+
+    /// Returns the trace that its log lines, requests and events carry.
+    pub(in crate::worker) fn trace(&self) -> Option<&TraceContext> {
+        self.record.trace.as_ref()
     }
 
     /// Returns the origin of its account.

@@ -11,9 +11,10 @@ use crate::batch::{Reason, excerpt, raw_hash};
 use crate::offload::run_blocking_if_large;
 use crate::store::replays::ReplayId;
 use crate::store::shelf::ShelfId;
+use crate::trace::{TRACEPARENT, TRACESTATE, TraceContext};
 
 /// Headers of the generator that are kept with a shelved message; all others are dropped.
-const KEPT_HEADERS: [&str; 3] = ["traceparent", "tracestate", "baggage"];
+const KEPT_HEADERS: [&str; 3] = [TRACEPARENT, TRACESTATE, "baggage"];
 
 /// The most characters that are kept of a header.
 const LONGEST_HEADER: usize = 8_000;
@@ -99,6 +100,11 @@ impl InboundMessage {
     /// Notes that it waits, or has waited, for a reason.
     pub(in crate::worker) fn waits_for(&mut self, reason: Reason) {
         self.waited_for = self.waited_for.or(WaitedFor::of(reason));
+    }
+
+    /// Returns the trace that its publisher named.
+    pub(in crate::worker) fn trace(&self) -> Option<TraceContext> {
+        TraceContext::of_headers(&self.headers)
     }
 
     /// Returns its row on the shelf as id and generation.

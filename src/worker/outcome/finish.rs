@@ -6,6 +6,7 @@ use crate::batch::ledger::{BatchRecord, BatchState, CaseState};
 use crate::store::StoreError;
 use crate::store::ledger::{Commit, CommitOutcome, RecordUpdate};
 use crate::store::shelf::{ShelvedUntil, Shelving};
+use crate::trace::logged;
 use crate::worker::context::WorkerContext;
 use crate::worker::failpoint::{self, Failpoint};
 use crate::worker::model::{ActiveBatch, NextStep};
@@ -94,7 +95,7 @@ fn count_finished(context: &WorkerContext, batch: &ActiveBatch, reason: Option<R
     count_invalid(context, &batch.record);
     match reason {
         None => {
-            tracing::info!(batch = %batch.key.batch, cases, "batch delivered");
+            tracing::info!(batch = %batch.key.batch, trace_id = logged(batch.trace()), cases, "batch delivered");
             let published = batch.message.published_at.unwrap_or(batch.message.arrived_at);
             let took = (context.clock.now() - published).max(0);
             metrics.delivered_batches.with_label_values(&[timing(took, batch.message.waited_for)]).inc();
@@ -102,7 +103,7 @@ fn count_finished(context: &WorkerContext, batch: &ActiveBatch, reason: Option<R
             metrics.batch_delivery_duration_seconds.observe(f64::from(took) / 1_000.0);
         }
         Some(reason) => {
-            tracing::warn!(batch = %batch.key.batch, cases, state, %reason, "batch finished, not delivered completely");
+            tracing::warn!(batch = %batch.key.batch, trace_id = logged(batch.trace()), cases, state, %reason, "batch finished, not delivered completely");
             metrics.batches_shelved.with_label_values(&[reason.code()]).inc();
         }
     }
