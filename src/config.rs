@@ -10,6 +10,7 @@ mod secret;
 mod sections;
 #[cfg(test)]
 mod tests;
+mod traces;
 mod url;
 
 use std::collections::HashMap;
@@ -23,6 +24,7 @@ pub use self::amqp::{Amqp, TenantBinding};
 pub use self::sections::{
     Config, Content, Events, Keys, Log, LogFormat, Observe, Requests, Retry, Shelf, Store, Testmo, Worker,
 };
+pub use self::traces::Traces;
 pub use self::url::{SecretUrl, redacted};
 
 /// Every configuration key with its default and its meaning.

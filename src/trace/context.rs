@@ -105,6 +105,11 @@ impl TraceContext {
         self.flags & SAMPLED != 0
     }
 
+    /// Returns whether the trace begins in this worker, so that no other system has recorded the span.
+    pub fn begins_here(&self) -> bool {
+        self.span == self.trace.root_span()
+    }
+
     /// Returns the context of what follows from another span of the trace.
     #[must_use]
     pub fn in_span(&self, span: SpanId) -> Self {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 /// The id of a trace: 16 bytes, not all zero.
@@ -29,7 +30,27 @@ impl TraceId {
     }
 }
 
+impl TraceId {
+    /// Returns the span in which a trace is said to begin that begins in a worker. It is not recorded: the batch is the first one.
+    pub(super) fn root_span(self) -> SpanId {
+        SpanId::derived(&[b"root", &self.0])
+    }
+}
+
 impl SpanId {
+    /// Returns the id that follows from these parts, the same one each time.
+    pub(super) fn derived(parts: &[&[u8]]) -> Self {
+        let mut hash = Sha256::new();
+        for part in parts {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        let digest = hash.finalize();
+        let mut ids = digest.chunks_exact(8).filter_map(|bytes| Self::new(bytes.try_into().ok()?));
+        // No text is known whose hash is zero throughout.
+        ids.next().unwrap_or_else(Self::random)
+    }
+
     /// Returns an id of these bytes; nothing if all are zero.
     pub fn new(bytes: [u8; 8]) -> Option<Self> {
         (bytes != [0; 8]).then_some(Self(bytes))

@@ -28,6 +28,7 @@ mod endless;
 mod ends;
 mod evening;
 mod examples;
+mod exported;
 mod faces;
 mod folders;
 mod fuzzed;

@@ -16,6 +16,7 @@ use crate::worker::model::InboundMessage;
 use crate::worker::outcome::commit::commit;
 use crate::worker::outcome::finish::count_invalid;
 use crate::worker::outcome::park::{count_shelved, deferral, shelving_of, unreadable_row_wait};
+use crate::worker::outcome::span::Ended;
 
 /// A batch whose connection is not ready.
 #[derive(Clone)]
@@ -68,7 +69,9 @@ impl Awaiting {
     async fn give_up(&self, context: &WorkerContext, message: &InboundMessage) -> Result<bool, StoreError> {
         let mut record = self.record();
         (record.published_at, record.arrived_at) = (message.published_at, Some(message.arrived_at));
-        record.trace = message.trace();
+        let key = record.key.to_string();
+        record.trace = message.trace().map(|named| context.spans.of_batch(&named, &key, record.revision));
+        let own = record.trace.clone();
         if context.store.batch_at(&record.key).await?.0.is_some() {
             return Ok(false);
         }
@@ -98,6 +101,9 @@ impl Awaiting {
             count_invalid(context, &self.record());
             tracing::warn!(batch = %self.batch.key, trace_id = logged(message.trace().as_ref()), reason = %self.reason, "batch given up");
             count_shelved(context, message, self.reason, BatchState::Failed.name());
+            let (key, revision, cases) = (&self.batch.key, self.revision, self.batch.cases.len());
+            let ended = Ended { key, message, revision, cases, own: own.as_ref(), former: None };
+            ended.record(context, BatchState::Failed, Some(self.reason));
         }
         Ok(is_done)
     }

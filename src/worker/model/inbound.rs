@@ -11,7 +11,7 @@ use crate::batch::{Reason, excerpt, raw_hash};
 use crate::offload::run_blocking_if_large;
 use crate::store::replays::ReplayId;
 use crate::store::shelf::ShelfId;
-use crate::trace::{TRACEPARENT, TRACESTATE, TraceContext};
+use crate::trace::{Spans, TRACEPARENT, TRACESTATE, TraceContext};
 
 /// Headers of the generator that are kept with a shelved message; all others are dropped.
 const KEPT_HEADERS: [&str; 3] = [TRACEPARENT, TRACESTATE, "baggage"];
@@ -105,6 +105,16 @@ impl InboundMessage {
     /// Returns the trace that its publisher named.
     pub(in crate::worker) fn trace(&self) -> Option<TraceContext> {
         TraceContext::of_headers(&self.headers)
+    }
+
+    /// Begins a trace, if it has none and spans are recorded. The trace is kept with its headers.
+    pub(in crate::worker) fn begin_trace(&mut self, spans: &Spans) {
+        if self.trace().is_none()
+            && let Some(root) = spans.root()
+        {
+            self.headers.remove(TRACESTATE);
+            self.headers.extend(root.headers().map(|(name, value)| (name.to_owned(), value)));
+        }
     }
 
     /// Returns its row on the shelf as id and generation.

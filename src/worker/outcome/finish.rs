@@ -13,6 +13,7 @@ use crate::worker::model::{ActiveBatch, NextStep};
 use crate::worker::outcome::commit::commit;
 use crate::worker::outcome::park::shelving;
 use crate::worker::outcome::reasons::{reason_of_outcome, what_is_missing};
+use crate::worker::outcome::span::Ended;
 use crate::worker::outcome::timing::timing;
 
 /// Stores a batch in a terminal state, together with a change; on return it is stored.
@@ -61,6 +62,7 @@ pub(in crate::worker) async fn finish(
         batch.stored_epoch = batch.record.epoch;
         batch.notes.clear();
         count_finished(context, batch, reason);
+        Ended::of(batch).record(context, state, reason);
         if batch.message.replay.is_some() {
             context.replay_wanted.notify_one();
         }
