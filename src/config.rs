@@ -11,6 +11,7 @@ mod sections;
 mod tenants;
 #[cfg(test)]
 mod tests;
+mod traces;
 mod url;
 
 use std::collections::HashMap;
@@ -26,6 +27,7 @@ pub use self::sections::{
     Config, Content, Events, Keys, Log, LogFormat, Observe, Requests, Retry, Shelf, Store, Testmo, Worker,
 };
 pub use self::tenants::Tenants;
+pub use self::traces::Traces;
 pub use self::url::{SecretUrl, redacted};
 
 /// Every configuration key with its default and its meaning.

@@ -17,6 +17,7 @@
 //! | [`contract`] | publishes what generators and readers of events may rely on |
 //! | [`http`] | serves a running worker's metrics and readiness, and the use cases as a JSON API |
 //! | [`config`], [`metrics`], [`telemetry`], [`clock`] | configuration, metrics, logs, and the time |
+//! | [`trace`] | reads and writes the trace context of batches, and says to which of them a request belongs |
 //! | [`descriptors`] | raises the limit of open files and shares them out |
 //! | [`certificates`] | remembers when the certificates expire that this process was shown |
 //! | `tls_fault` | names what keeps a TLS connection to the broker or the store from being established |
@@ -51,6 +52,7 @@ pub mod telemetry;
 pub mod tenants;
 pub mod testmo;
 mod tls_fault;
+pub mod trace;
 pub mod worker;
 
 // Test modules that other crates use, too, name this crate as those do.

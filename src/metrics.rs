@@ -24,6 +24,7 @@ use self::registrar::Registrar;
 use crate::batch::Reason;
 use crate::batch::verdict::answer::{ApiError, ResponseDifference};
 use crate::guard::Task;
+use crate::trace::export::SpanEnd;
 
 const REQUEST_BUCKETS: [f64; 12] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 const CASES_BUCKETS: [f64; 7] = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0];
@@ -44,6 +45,8 @@ pub struct Metrics {
     pub batch_delivery_duration_seconds: Histogram,
     /// Delivered batches, by whether they were in time, and otherwise by what they waited for.
     pub delivered_batches: IntCounterVec,
+    /// Spans that were recorded, by what became of them.
+    pub spans: IntCounterVec,
     /// Batches that met an error of the worker's own, by cause.
     pub own_errors: IntCounterVec,
     /// Batches on the shelf, by state and reason.
@@ -176,6 +179,7 @@ impl Metrics {
             certificate_end_timestamp_seconds: register.gauges(help::CERTIFICATE_END, &["peer"])?,
             insecure_origins: register.gauge(help::INSECURE_ORIGINS)?,
             panics: register.counters(help::PANICS, "task")?,
+            spans: register.counters(help::SPANS, "result")?,
             registry: register.0,
         };
         metrics.show_zeros()?;
@@ -184,7 +188,7 @@ impl Metrics {
 
     fn show_zeros(&self) -> Result<(), prometheus::Error> {
         let reasons: Vec<&str> = Reason::ALL.iter().map(|reason| reason.code()).collect();
-        let counters: [(&IntCounterVec, &[&str]); 11] = [
+        let counters: [(&IntCounterVec, &[&str]); 12] = [
             (&self.batches, &BATCH_OUTCOMES),
             (&self.delivered_batches, &DELIVERY_TIMINGS),
             (&self.own_errors, &OWN_ERRORS),
@@ -196,6 +200,7 @@ impl Metrics {
             (&self.create_requests, &ApiError::CLASSES),
             (&self.event_publishes, &EVENT_PUBLISH_RESULTS),
             (&self.panics, &Task::ALL.map(Task::name)),
+            (&self.spans, &SpanEnd::ALL.map(SpanEnd::name)),
         ];
         for (counter, values) in counters {
             values.iter().for_each(|value| drop(counter.with_label_values(&[*value])));

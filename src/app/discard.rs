@@ -126,7 +126,7 @@ pub fn discard(
         None => {
             let (published_at, arrived_at) = (row.content.published_at, Some(row.content.arrived_at));
             let fresh = BatchRecord::of_batch(batch, fingerprint(batch));
-            (BatchRecord { published_at, arrived_at, ..fresh }, 0)
+            (BatchRecord { published_at, arrived_at, trace: row.content.trace(), ..fresh }, 0)
         }
     };
     record.continue_after(restored);

@@ -141,6 +141,9 @@ fn text(item: &AuditItem, now: i64) -> String {
     if let Some(reason) = &row.reason {
         add(&format!("because: {reason}"));
     }
+    if let Some(trace) = &row.trace_id {
+        add(&format!("trace: {trace}"));
+    }
     for line in difference(row.before.as_deref(), row.after.as_deref()) {
         add(&shortened(&line, LONGEST));
     }
@@ -183,6 +186,7 @@ mod tests {
             reason: None,
             before: None,
             after: None,
+            trace_id: None,
         }
     }
 
@@ -199,6 +203,7 @@ mod tests {
             batch: Some("shop-142-1".into()),
             before: Some(r#"{"state":"dead","reason":"retries_exhausted"}"#.into()),
             after: Some(r#"{"state":"parked","batch":"open"}"#.into()),
+            trace_id: Some("4bf92f3577b34da6a3ce929d0e0e4736".into()),
             ..row(AuditAction::ReplayEntry, "shelf 0000001a")
         };
         let remove = AuditRow {

@@ -10,6 +10,7 @@ use super::amqp::Amqp;
 use super::reader::Reader;
 use super::secret::Secret;
 use super::tenants::Tenants;
+use super::traces::Traces;
 use super::url::{SecretUrl, file_of, is_server, redacted};
 
 /// A checked configuration; `config/default.toml` documents every field.
@@ -30,6 +31,7 @@ pub struct Config {
     pub observe: Observe,
     pub admin: Admin,
     pub log: Log,
+    pub traces: Traces,
     /// Not a setting: the point at which a worker that is built for tests ends itself, from `COURIER_CRASH_AT`.
     #[cfg(debug_assertions)]
     pub crash_at: Option<String>,
@@ -212,6 +214,7 @@ pub(super) fn read(r: &mut Reader<'_>) -> Config {
         },
         admin: Admin::read(r),
         log: read_log(r),
+        traces: Traces::read(r),
         #[cfg(debug_assertions)]
         crash_at: None,
         #[cfg(debug_assertions)]

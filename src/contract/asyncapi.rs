@@ -104,6 +104,14 @@ fn message_traits() -> Value {
         },
         "event": {
             "contentType": CONTENT_TYPE,
+            "headers": {
+                "type": "object",
+                "description": "The trace of the batch, as in the attributes of the same names; absent if the batch has none.",
+                "properties": {
+                    "traceparent": {"type": "string"},
+                    "tracestate": {"type": "string"},
+                },
+            },
             "externalDocs": {
                 "description": "CloudEvents 1.0, structured JSON",
                 "url": "https://cloudevents.io",

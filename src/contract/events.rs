@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::batch::event::{
     self, CaseInput, ConnectionChange, ConnectionFailed, ConnectionRestored, DaysLeft, Deferred, Duplicated,
     EditsOverwritten, Envelope, Event, EventInput, KeyExpired, KeyExpiring, MessageInput, MessageInvalid, Settled,
-    Undone,
+    Undone, Waiting,
 };
 use crate::batch::generation::Overwritten;
 use crate::batch::ledger::{BatchRecord, BatchState, Change, OpenPush, PreviousCase, Refusal, Repeat, Target};
@@ -78,7 +78,7 @@ pub const KINDS: [Kind; 12] = [
                the tenant still has no connection a day later.",
         schema: Envelope::<Deferred>::json_schema,
         example: || {
-            Some(event::deferred(&record().key, 1, Reason::ServerError, None, Some(MOMENT + 1_800_000), MOMENT))
+            Some(event::deferred(Waiting::of(&record()), Reason::ServerError, None, Some(MOMENT + 1_800_000), MOMENT))
         },
     },
     Kind {

@@ -179,3 +179,8 @@ pub(super) const PANICS: Series = (
     "panics_total",
     "Panics that ended one unit of work, such as a message or a row, by task. Each is a defect in the worker.",
 );
+pub(super) const SPANS: Series = (
+    "spans_total",
+    "Spans of batches and requests for traces.endpoint: exported ones, those that the collector did not take (failed), and those for \
+     which there was no room or no time left (dropped). Nothing waits for a collector.",
+);

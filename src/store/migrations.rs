@@ -49,7 +49,7 @@ pub(super) const FIRST_COMMON: i64 = 12;
 /// One migration: its version, what it does, and its script.
 type Step = (i64, &'static str, &'static str);
 
-const SQLITE: [Step; 42] = [
+const SQLITE: [Step; 43] = [
     (1, "tables", include_str!("migrations/sqlite/01_tables.sql")),
     (2, "pruning", include_str!("migrations/sqlite/02_pruning.sql")),
     (3, "account_throttle", include_str!("migrations/sqlite/03_account_throttle.sql")),
@@ -92,9 +92,10 @@ const SQLITE: [Step; 42] = [
     (45, "shares", include_str!("migrations/sqlite/45_shares.sql")),
     (46, "trend_sources", include_str!("migrations/sqlite/46_trend_sources.sql")),
     (47, "tenant_files", include_str!("migrations/sqlite/47_tenant_files.sql")),
+    (48, "traces", include_str!("migrations/sqlite/48_traces.sql")),
 ];
 
-const POSTGRES: [Step; 41] = [
+const POSTGRES: [Step; 42] = [
     (1, "tables", include_str!("migrations/postgres/01_tables.sql")),
     (2, "pruning", include_str!("migrations/postgres/02_pruning.sql")),
     (3, "account_throttle", include_str!("migrations/postgres/03_account_throttle.sql")),
@@ -136,6 +137,7 @@ const POSTGRES: [Step; 41] = [
     (45, "shares", include_str!("migrations/postgres/45_shares.sql")),
     (46, "trend_sources", include_str!("migrations/postgres/46_trend_sources.sql")),
     (47, "tenant_files", include_str!("migrations/postgres/47_tenant_files.sql")),
+    (48, "traces", include_str!("migrations/postgres/48_traces.sql")),
 ];
 
 fn steps(dialect: Dialect) -> &'static [Step] {

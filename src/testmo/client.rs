@@ -2,17 +2,21 @@
 
 use std::sync::Arc;
 
+use super::call_span::span_of;
 use super::classify::Answer;
 use super::http::Http;
 use super::transport::{Access, Call, Method, Transport};
 use crate::batch::verdict::answer::ApiError;
 use crate::clock::Clock;
 use crate::config;
+use crate::trace::{self, SpanId, Spans};
 
 /// The client for every tenant's Testmo.
 #[derive(Clone, Debug)]
 pub struct Client {
     transport: Arc<dyn Transport>,
+    spans: Spans,
+    clock: Clock,
 }
 
 /// No client could be built, because the system's certificates cannot be read.
@@ -39,11 +43,17 @@ impl Client {
 
     /// Creates a client over another transport.
     pub fn over(transport: Arc<dyn Transport>) -> Self {
-        Self { transport }
+        Self { transport, spans: Spans::default(), clock: Clock::system() }
+    }
+
+    /// Has requests for batches recorded, with times of a clock.
+    #[must_use]
+    pub fn recorded(self, spans: Spans, clock: Clock) -> Self {
+        Self { spans, clock, ..self }
     }
 
     pub(super) async fn get(&self, access: &Access, path: &str) -> Result<Answer, ApiError> {
-        self.transport.exchange(access, Call { method: Method::Get, path, body: None }).await
+        self.exchange(access, Method::Get, path, None).await
     }
 
     pub(super) async fn post(&self, access: &Access, path: &str, body: String) -> Result<Answer, ApiError> {
@@ -57,6 +67,25 @@ impl Client {
         path: &str,
         body: String,
     ) -> Result<Answer, ApiError> {
-        self.transport.exchange(access, Call { method, path, body: Some(body) }).await
+        self.exchange(access, method, path, Some(body)).await
+    }
+
+    /// Sends a request in a span of its own, if the work under way belongs to a batch that has a trace.
+    async fn exchange(
+        &self,
+        access: &Access,
+        method: Method,
+        path: &str,
+        body: Option<String>,
+    ) -> Result<Answer, ApiError> {
+        let scope = trace::current();
+        let own = scope.parent().map(|parent| parent.in_span(SpanId::random()));
+        let began_at = self.clock.now();
+        let end = self.transport.exchange(access, Call { method, path, body, trace: own.clone() }).await;
+        if let Some(own) = own.filter(|own| self.spans.are_recorded(own)) {
+            let times = (began_at, self.clock.now());
+            self.spans.record(span_of(&scope, own, (access, method, path), times, &end));
+        }
+        end
     }
 }

@@ -21,6 +21,7 @@ use super::transport::{Access, Call, Transport};
 use crate::batch::verdict::answer::ApiError;
 use crate::clock::Clock;
 use crate::config;
+use crate::trace::TraceContext;
 
 /// The most bytes of an answer before its body begins: headers, and any informational (1xx) answers before them.
 const MOST_BEFORE_BODY: u64 = 64 * 1024;
@@ -148,6 +149,9 @@ fn request(access: &Access, call: &Call<'_>) -> Result<Request<Full<Bytes>>, Api
     if let Ok(mut bearer) = HeaderValue::from_str(&format!("Bearer {}", access.key.expose_secret())) {
         bearer.set_sensitive(true);
         request = request.header(AUTHORIZATION, bearer);
+    }
+    for (name, value) in call.trace.iter().flat_map(TraceContext::headers) {
+        request = request.header(name, value);
     }
     if call.body.is_some() {
         request = request.header(CONTENT_TYPE, "application/json");

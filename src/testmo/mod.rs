@@ -4,6 +4,7 @@
 
 pub mod address;
 mod bounded;
+mod call_span;
 mod calls;
 mod case_list;
 mod classify;

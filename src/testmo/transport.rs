@@ -8,6 +8,7 @@ use secrecy::SecretString;
 use super::address::Origin;
 use super::classify::Answer;
 use crate::batch::verdict::answer::ApiError;
+use crate::trace::TraceContext;
 
 /// The origin that a call goes to, and the key that it carries.
 #[derive(Clone, Debug)]
@@ -27,6 +28,8 @@ pub struct Call<'a> {
     pub path: &'a str,
     /// The JSON text of a request that changes something; none with a GET.
     pub body: Option<String>,
+    /// The trace of the batch that it is sent for, with the span of the request; none if it belongs to no batch.
+    pub trace: Option<TraceContext>,
 }
 
 /// The method of a request. A worker sends only GET and POST; a person's probe also edits and deletes its own case.

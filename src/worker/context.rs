@@ -19,6 +19,7 @@ use crate::store::Storage;
 use crate::store::outbox::OutboxEvent;
 use crate::tenants::Tenants;
 use crate::testmo::Client;
+use crate::trace::Spans;
 
 /// A worker's configuration and neighbours.
 pub(super) struct WorkerContext {
@@ -31,6 +32,8 @@ pub(super) struct WorkerContext {
     pub(super) client: Client,
     pub(super) metrics: Metrics,
     pub(super) clock: Clock,
+    /// Where pieces of work on batches are recorded.
+    pub(super) spans: Spans,
     /// What is known of restores of the store from older copies.
     pub(super) restored: Restored,
     pub(super) stop: Stop,

@@ -79,6 +79,7 @@ pub use crate::store::{FileChange, FileLost, FilePart};
 use crate::store::{Store, StoreError, StoreHealth};
 use crate::tenants::{KeyError, Keyring, open_keyring};
 use crate::testmo::{Client, NoClient};
+use crate::trace::export::{Destination, Export, ExportError, SpanEnd};
 
 /// The most undeliverable messages that are in hand at once, from each of their queues.
 const UNDELIVERABLE_PREFETCH: u16 = 20;
@@ -109,6 +110,9 @@ pub enum RunError {
     /// The limit of open files is too low.
     #[error(transparent)]
     TooFewFiles(#[from] TooFewFiles),
+    /// Spans cannot be sent.
+    #[error(transparent)]
+    Export(#[from] ExportError),
     /// The metrics contradict each other, which is a defect.
     #[error("the metrics cannot be created: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -151,6 +155,7 @@ struct Started {
     store: Store,
     restored: Restored,
     client: Client,
+    export: Option<Export>,
     listener: TcpListener,
 }
 
@@ -176,7 +181,23 @@ async fn start(mut config: Config, files: u32) -> Result<Started, RunError> {
     warn_of_a_clock_behind(&store).await?;
     warn_of_insecure_origins(&config, &metrics);
     let client = Client::limited(&config.testmo, store.clock(), sockets)?;
-    Ok(Started { config, keyring, metrics, store, restored, client, listener })
+    let export = start_export(&config, &metrics)?;
+    let spans = export.as_ref().map(Export::spans).unwrap_or_default();
+    let client = client.recorded(spans, store.clock());
+    Ok(Started { config, keyring, metrics, store, restored, client, export, listener })
+}
+
+/// Starts to send spans to a collector, if one is named.
+fn start_export(config: &Config, metrics: &Metrics) -> Result<Option<Export>, ExportError> {
+    let Some(endpoint) = config.traces.endpoint.clone() else { return Ok(None) };
+    let instance = match config.worker.name.as_str() {
+        "" => config.observe.listen.to_string(),
+        name => name.to_owned(),
+    };
+    let to = Destination { endpoint, sample_ratio: config.traces.sample_ratio, instance };
+    let ended = metrics.spans.clone();
+    let count = move |end: SpanEnd, spans| ended.with_label_values(&[end.name()]).inc_by(spans);
+    Export::start(&to, Arc::new(count)).map(Some)
 }
 
 /// Returns how many sockets to Testmo may be open beside so many files of services. If these are few, fewer requests are sent at once, so that accounts
@@ -201,7 +222,7 @@ async fn run_started(
     services: Vec<Service>,
     stop: CancellationToken,
 ) -> Result<(), RunError> {
-    let Started { config, keyring, metrics, store, restored, client, listener } = started;
+    let Started { config, keyring, metrics, store, restored, client, export, listener } = started;
     let kept = config.store.clone();
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -235,6 +256,7 @@ async fn run_started(
         store: Arc::new(store.clone()),
         restored,
         client,
+        spans: export.as_ref().map(Export::spans).unwrap_or_default(),
         views,
         close: close.clone(),
     };
@@ -268,7 +290,14 @@ async fn run_started(
         Ok(_) => stopped_at + drain + ALL_OVER,
         Err(_) => Instant::now() + GRACE,
     };
-    let closed = within(Some(limit), LINKS, links.wait()).await;
+    // Within the drain time, and shortly: nothing is lost but spans.
+    let flushed = (stopped_at + drain).min(Instant::now() + LONGEST_FLUSH);
+    let flushing = async {
+        if let Some(export) = export {
+            export.flush(flushed).await
+        }
+    };
+    let (closed, ()) = tokio::join!(within(Some(limit), LINKS, links.wait()), flushing);
     tracing::info!("stopped");
     match ended? {
         Stopped::Drained if closed.is_some() => Ok(()),
@@ -284,6 +313,9 @@ async fn renew_logins(mut live: Live, logins: [Login; 4]) -> Infallible {
         logins.iter().for_each(|login| login.renew(live.broker_url()));
     }
 }
+
+/// How long a worker that stops may take to send its last spans.
+const LONGEST_FLUSH: Duration = Duration::from_secs(2);
 
 /// What is waited for last.
 const LINKS: &str = "connections to the broker";

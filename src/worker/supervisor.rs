@@ -48,6 +48,7 @@ use crate::store::Storage;
 use crate::store::outbox::OutboxEvent;
 use crate::tenants::{Keyring, Tenants};
 use crate::testmo::{AddressPolicy, Client};
+use crate::trace::Spans;
 
 /// How long a worker may take to store that it ends in order.
 const LONGEST_FAREWELL: Duration = Duration::from_secs(2);
@@ -68,6 +69,8 @@ pub struct Neighbours {
     pub restored: Restored,
     /// Calls Testmo.
     pub client: Client,
+    /// Where pieces of work on batches are recorded.
+    pub spans: Spans,
     /// The configuration, as it is read again.
     pub configs: Receiver<Config>,
     /// Requests for a picture of the lanes.
@@ -89,7 +92,8 @@ pub async fn work(
     neighbours: Neighbours,
     stop: CancellationToken,
 ) -> Result<Stopped, TaskEnded> {
-    let Neighbours { cases, dead, unrouted, publisher, store, restored, client, configs, views, close } = neighbours;
+    let Neighbours { cases, dead, unrouted, publisher, store, restored, client, spans, configs, views, close } =
+        neighbours;
     let (fresh_events, fresh) = mpsc::channel(RELAY_CAPACITY);
     let (stop, cuts) = Stop::new(stop);
     let context = Arc::new(context_of(
@@ -97,7 +101,7 @@ pub async fn work(
         keyring,
         metrics,
         (store, restored),
-        client,
+        (client, spans),
         (fresh_events, stop.clone()),
     ));
     // Not among the tasks that are waited for: these two have to go on when those hang.
@@ -215,7 +219,7 @@ fn context_of(
     keyring: Keyring,
     metrics: Metrics,
     (store, restored): (Arc<dyn Storage>, Restored),
-    client: Client,
+    (client, spans): (Client, Spans),
     (fresh_events, stop): (mpsc::Sender<OutboxEvent>, Stop),
 ) -> WorkerContext {
     let holder = format!("{}-{}", std::process::id(), uuid::Uuid::new_v4().simple());
@@ -237,6 +241,7 @@ fn context_of(
         stop,
         workload: Workload::default(),
         clock: store.clock(),
+        spans,
         restored,
         store,
         live: Live::follow(configs),

@@ -7,6 +7,7 @@ use futures_util::FutureExt;
 use super::context::WorkerContext;
 use crate::guard::{Panic, Task, guarded};
 use crate::store::StoreError;
+use crate::trace::{self, logged};
 
 /// Runs a unit of work. A panic is counted, logged with the unit's name `what`, and returned as
 /// [`StoreError::Panicked`].
@@ -22,6 +23,7 @@ pub(super) fn unit<T>(
 /// Counts and logs a panic that was caught.
 pub(super) fn panicked(context: &WorkerContext, task: Task, what: &dyn Display, panic: Panic) -> StoreError {
     context.metrics.panics.with_label_values(&[task.name()]).inc();
-    tracing::error!(%task, unit = %what, %panic, "a defect stopped a unit of work; the unit is held");
+    let trace_id = logged(trace::current().parent());
+    tracing::error!(%task, unit = %what, trace_id, %panic, "a defect stopped a unit of work; the unit is held");
     panic.into()
 }

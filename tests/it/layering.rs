@@ -13,22 +13,23 @@ use source::{is_word, modules};
 /// The siblings, or parts of them, that each module may name besides itself.
 const MAY_NAME: &[(&str, &[&str])] = &[
     ("account", &[]),
-    ("batch", &["account"]),
+    ("batch", &["account", "trace"]),
     ("certificates", &["clock", "guard"]),
     ("clock", &[]),
-    ("config", &["private_file"]),
+    ("config", &["private_file", "trace"]),
     ("contract", &["batch"]),
     ("descriptors", &[]),
     ("guard", &[]),
     ("lane", &["account", "batch"]),
-    ("metrics", &["batch", "guard"]),
+    ("metrics", &["batch", "guard", "trace"]),
     ("offload", &[]),
     ("private_file", &["shell"]),
     ("shell", &[]),
     ("tls_fault", &[]),
+    ("trace", &[]),
     ("amqp", &["certificates", "config", "guard", "tls_fault"]),
-    ("testmo", &["batch", "certificates", "clock", "config", "guard", "offload"]),
-    ("store", &["account", "batch", "clock", "config", "guard", "private_file", "tls_fault"]),
+    ("testmo", &["batch", "certificates", "clock", "config", "guard", "offload", "trace"]),
+    ("store", &["account", "batch", "clock", "config", "guard", "private_file", "tls_fault", "trace"]),
     ("tenants", &["account", "batch", "guard", "private_file", "store", "testmo"]),
     ("replay", &["account", "batch", "store"]),
     (
@@ -49,6 +50,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "store",
             "tenants",
             "testmo",
+            "trace",
         ],
     ),
     ("http::connections", &[]),
@@ -72,6 +74,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "store",
             "tenants",
             "testmo",
+            "trace",
         ],
     ),
 ];
@@ -178,6 +181,26 @@ fn offences(graph: &Graph, above: &str, table: &[(&str, &[&str])], leaves: &[&st
 fn every_module_names_only_those_it_may() {
     let found = offences(&graph(&modules()), "", MAY_NAME, &[]);
     assert!(found.is_empty(), "{found:#?}");
+}
+
+/// A line without the trace of its batch is missing where the trace is searched for.
+#[test]
+fn every_log_line_that_names_a_batch_names_its_trace() {
+    let mut lines = 0;
+    for (module, source) in modules() {
+        for line in
+            source.code.split("tracing::").skip(1).filter_map(|rest| rest.split_once(");")).map(|(line, _)| line)
+        {
+            let is_call = ["error!(", "warn!(", "info!(", "debug!("].iter().any(|call| line.starts_with(call));
+            let names_one =
+                ["batch = ", "%batch,", "event = event", "message_hash = "].iter().any(|of| line.contains(of));
+            if is_call && names_one {
+                assert!(line.contains("trace_id"), "{module}: {line}");
+                lines += 1;
+            }
+        }
+    }
+    assert!(lines > 25, "only {lines} lines name a batch");
 }
 
 /// The command line is one face of the use cases, so it names the exports of `app`, wherever they are defined.

@@ -72,6 +72,7 @@ pub(crate) async fn run(file: &Path) -> anyhow::Result<()> {
         store: Arc::new(store),
         restored: Restored::default(),
         client,
+        spans: testmo_courier::trace::Spans::default(),
         configs: watch::channel(config.clone()).1,
         views,
         close: close.clone(),

@@ -31,6 +31,7 @@ use crate::store::unfinished::Unfinished;
 use crate::store::{ConnectionStore, LedgerStore, StoreError, StoreHealth};
 use crate::tenants::NoPermit;
 use crate::testmo::{NoClient, Past, ReadError, ReadPermits};
+use crate::trace::{Scope, within};
 
 /// The longest pause that is waited for between two requests.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -146,7 +147,8 @@ pub async fn find(context: &AppContext, id: ShelfId) -> Result<Found, Candidates
     if let Some(other) = targets.iter().find(|target| target.account != connection.origin) {
         return Err(CandidatesError::Elsewhere(other.account.clone()));
     }
-    let rows = read_rows(context, &connection, &stored, &targets, &batch_tag(&batch.key)).await?;
+    let (scope, tag) = (Scope::of([stored.record.trace.as_ref()]), batch_tag(&batch.key));
+    let rows = within(scope, read_rows(context, &connection, &stored, &targets, &tag)).await?;
     let ids: Vec<u64> = rows.iter().map(|row| row.id).collect();
     let held = store.held_ids(&connection.origin, &ids).await?;
     let candidates = candidates(&stored.record, &missing, (&target.account, &batch_tag(&batch.key)), &held, &rows);
@@ -342,6 +344,7 @@ impl Found {
         let adopted: serde_json::Map<String, serde_json::Value> =
             decisions.adopted.iter().map(|(key, id)| (key.clone(), json!(id))).collect();
         let subject = AuditSubject::entry(self.row.id, Some(&self.batch.key), None);
+        let subject = subject.traced(self.row.content.trace().as_ref());
         AuditEntry::new(actor, AuditAction::DecideCandidates, subject)
             .change(Some(json!({"missing": missing})), Some(json!({"adopted": adopted, "refused": decisions.refused})))
     }

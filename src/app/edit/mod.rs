@@ -302,7 +302,8 @@ impl Draft {
             }
             // Nothing was sent yet. The record is stored so that a copy of the message before is recognized.
             (Some(before), None) if self.is_own() && fingerprint(before) != print => {
-                let mut record = BatchRecord::of_batch(before, fingerprint(before));
+                let fresh = BatchRecord::of_batch(before, fingerprint(before));
+                let mut record = BatchRecord { trace: self.row.content.trace(), ..fresh };
                 record.edit(before, &edited.batch, print.clone());
                 Some(RecordUpdate { record, from_epoch: 0 })
             }
@@ -340,6 +341,7 @@ impl Draft {
             Value::Object(values)
         };
         let subject = AuditSubject::entry(self.row.id, Some(&edited.batch.key), None);
+        let subject = subject.traced(self.row.content.trace().as_ref());
         AuditEntry::new(actor, AuditAction::EditEntry, subject)
             .change(Some(state(|change| &change.before)), Some(state(|change| &change.after)))
     }

@@ -89,6 +89,7 @@ fn entry(actor: &Actor, message: &Message) -> AuditEntry {
         tenant: key.map(|key| key.tenant.clone()),
         batch: key.map(|key| key.batch.clone()),
         name: key.map_or_else(|| format!("message {:.12}", message.hash), |key| format!("batch {key}")),
+        trace: None,
     };
     let after = json!({"cases": message.cases, "bytes": message.size(), "hash": message.hash});
     AuditEntry::new(actor, AuditAction::PublishMessage, subject).change(None, Some(after))

@@ -15,7 +15,7 @@ pub(in crate::app) fn subject_of(row: &Shelved) -> AuditSubject {
         ShelfIdentity::Raw(_, Some(tenant), Some(batch)) => Some(BatchKey::new(tenant.clone(), batch.clone())),
         ShelfIdentity::Raw(..) => None,
     };
-    AuditSubject::entry(row.id, key.as_ref(), row.tenant())
+    AuditSubject::entry(row.id, key.as_ref(), row.tenant()).traced(row.content.trace().as_ref())
 }
 
 /// An entry of the shelf as it was before a person changed it.

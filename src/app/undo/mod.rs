@@ -30,6 +30,7 @@ use crate::app::batches::source_key::source_of;
 use crate::batch::undo::ItemState;
 pub use crate::batch::undo::{Intent, ItemKind, Left, Undo, UndoItem, UndoKind};
 use crate::store::audit::{AuditAction, AuditEntry, AuditSubject};
+use crate::trace::{Scope, within};
 
 /// What became of a plan.
 #[derive(Debug)]
@@ -71,17 +72,18 @@ pub async fn carry_out(tools: &Tools<'_>, plan: Plan, actor: &Actor, because: &s
             item.state = planned.state.clone();
         }
     }
+    let scope = Scope::of([subject.record().trace.as_ref()]);
     let mut run = Run::new(&subject, caller(tools, &subject, &undo), base.as_ref(), pacing).with(sources);
     let mut journal = match is_begun {
         true => Journal::go_on(store, &subject, undo),
         false => Journal::begin(store, &subject, undo, (pacing.lease, entry)).await?,
     };
-    let interrupted = run.carry_out(&mut journal).await?;
+    let interrupted = within(scope.clone(), run.carry_out(&mut journal)).await?;
     if interrupted.is_some() {
         return Ok(Outcome { undo: journal.undo, empty_folders: Vec::new(), interrupted });
     }
     let mut caller = caller(tools, &subject, &journal.undo);
-    let empty = empty_folders(&mut caller, &subject, &journal.undo).await;
+    let empty = within(scope, empty_folders(&mut caller, &subject, &journal.undo)).await;
     let ids: Vec<u64> = empty.iter().map(|(id, _)| *id).collect();
     journal.end(&ids, &source_of(store, &key).await?).await?;
     Ok(Outcome { undo: journal.undo, empty_folders: empty, interrupted: None })
@@ -100,5 +102,6 @@ fn audit(plan: &Plan, actor: &Actor) -> AuditEntry {
         "retired": plan.forecast.count("retired"), "deleted": plan.forecast.count("deleted"),
         "restored": plan.forecast.count("restored"), "left": left,
     });
-    AuditEntry::new(actor, action, AuditSubject::batch(&plan.key)).change(Some(before), Some(after))
+    let subject = AuditSubject::batch(&plan.key).traced(plan.subject.record().trace.as_ref());
+    AuditEntry::new(actor, action, subject).change(Some(before), Some(after))
 }

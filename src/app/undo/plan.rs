@@ -12,6 +12,7 @@ use crate::batch::ledger::BatchState;
 use crate::batch::undo::{ItemKind, ItemState, Left, Undo, UndoItem, UndoKind, duplicates_of, rows_left, rows_of};
 use crate::batch::{BatchKey, event};
 use crate::testmo::Shows;
+use crate::trace::{Scope, within};
 
 /// What is to be taken back of a batch.
 #[derive(Debug)]
@@ -58,7 +59,9 @@ pub async fn plan(tools: &Tools<'_>, key: &BatchKey, kind: UndoKind, deletes: bo
     let others = originals(&subject, &undo);
     let caller = caller(tools, &subject, &undo);
     let pacing = Pacing::of(tools.config);
-    let seen = Run::new(&subject, caller, base.as_ref(), pacing).forecast(&mut forecast, &others).await?;
+    let mut run = Run::new(&subject, caller, base.as_ref(), pacing);
+    let scope = Scope::of([subject.record().trace.as_ref()]);
+    let seen = within(scope, run.forecast(&mut forecast, &others)).await?;
     if kind == UndoKind::Duplicates {
         keep_only_rows(&subject, &mut forecast, &seen);
     }

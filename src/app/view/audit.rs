@@ -32,6 +32,8 @@ pub struct AuditEntryView {
     because: Option<String>,
     before: Option<Value>,
     after: Option<Value>,
+    /// The trace of the batch because of which the change was made, as 32 hexadecimal digits.
+    trace_id: Option<String>,
     since: Option<SinceView>,
 }
 
@@ -71,6 +73,7 @@ fn entry(item: &AuditItem) -> AuditEntryView {
         because: row.reason,
         before: state(row.before),
         after: state(row.after),
+        trace_id: row.trace_id,
         since: item.since.as_ref().map(|since| match since {
             Since::Finished(state, at) => SinceView { state: state.name(), at: rfc3339(*at) },
             Since::Open => SinceView { state: "open", at: None },

@@ -40,6 +40,8 @@ struct RecordView {
     published_at: Option<String>,
     taken_at: Option<String>,
     fingerprint: String,
+    /// The trace that the message named, as 32 hexadecimal digits.
+    trace_id: Option<String>,
     pruned: bool,
 }
 
@@ -144,6 +146,7 @@ impl RecordView {
             published_at: record.published_at.and_then(rfc3339),
             taken_at: record.arrived_at.and_then(rfc3339),
             fingerprint: record.fingerprint.clone(),
+            trace_id: record.trace.as_ref().map(|trace| trace.trace_id().to_string()),
             pruned: BatchDetails::is_pruned(record),
         }
     }

@@ -19,6 +19,7 @@ use crate::batch::message::{Source, key_by_position};
 use crate::batch::render::left_out::LeftOut;
 use crate::batch::verdict::answer::FieldRefusal;
 use crate::batch::verdict::reason::Reason;
+use crate::trace::TraceContext;
 
 /// The most characters of a case's name in an event.
 const LONGEST_NAME: usize = 200;
@@ -210,7 +211,7 @@ pub fn of_settlement(record: &BatchRecord, input: &EventInput<'_>) -> Option<Eve
         details_cut,
         why: input.reason.map(|reason| Why::new(reason, input.detail)),
     };
-    Some(event(settlement_id(record)?, kind, Some(tenant), Some(batch), data, input.now))
+    Some(event(settlement_id(record)?, kind, Some(tenant), Some(batch), record.trace.as_ref(), data, input.now))
 }
 
 /// Returns the id of the event of a finished batch; `None` while the batch is open.
@@ -231,33 +232,50 @@ fn end_of(state: BatchState) -> Option<(&'static str, Outcome)> {
     }
 }
 
+/// A batch that waits for long.
+#[derive(Clone, Copy, Debug)]
+pub struct Waiting<'a> {
+    /// The batch.
+    pub key: &'a BatchKey,
+    /// The number of the outcome that is still to come.
+    pub revision: u32,
+    /// The trace of the batch.
+    pub trace: Option<&'a TraceContext>,
+}
+
+impl<'a> Waiting<'a> {
+    /// Names the batch of a record.
+    pub fn of(record: &'a BatchRecord) -> Self {
+        Self { key: &record.key, revision: record.revision, trace: record.trace.as_ref() }
+    }
+}
+
 /// Returns the event of a batch that waits for long; the id is the same for every delay of one revision.
 /// `expected_until` and `now` are in milliseconds since 1970-01-01 UTC.
 pub fn deferred(
-    batch: &BatchKey,
-    revision: u32,
+    batch: Waiting<'_>,
     reason: Reason,
     detail: Option<&str>,
     expected_until: Option<i64>,
     now: i64,
 ) -> Event {
-    deferral((batch, revision), &[], Why::new(reason, detail), expected_until, now)
+    deferral(batch, &[], Why::new(reason, detail), expected_until, now)
 }
 
 /// Returns the event of a batch that still waits a day later; the id is the same however often that is reported.
-pub fn still_deferred(batch: &BatchKey, revision: u32, reason: Reason, detail: Option<&str>, now: i64) -> Event {
-    deferral((batch, revision), &["again"], Why::new(reason, detail), None, now)
+pub fn still_deferred(batch: Waiting<'_>, reason: Reason, detail: Option<&str>, now: i64) -> Event {
+    deferral(batch, &["again"], Why::new(reason, detail), None, now)
 }
 
 /// Returns the event of a delay; `which` tells it from other delays of the revision.
 fn deferral(
-    (batch, revision): (&BatchKey, u32),
+    Waiting { key, revision, trace }: Waiting<'_>,
     which: &[&str],
     why: Why,
     expected_until: Option<i64>,
     now: i64,
 ) -> Event {
-    let BatchKey { tenant, batch } = batch;
+    let BatchKey { tenant, batch } = key;
     let until = expected_until.and_then(|at| Timestamp::from_millisecond(at).ok());
     let data = Deferred {
         tenant_id: tenant.to_string(),
@@ -267,7 +285,7 @@ fn deferral(
         expected_until: until.map(|at| at.to_string()),
     };
     let id = event_id(&[&[tenant.as_str(), batch.as_str(), &revision.to_string(), DEFERRED], which].concat());
-    event(id, DEFERRED, Some(tenant), Some(batch), data, now)
+    event(id, DEFERRED, Some(tenant), Some(batch), trace, data, now)
 }
 
 fn case(record: &BatchRecord, index: usize, input: Option<CaseInput<'_>>) -> SettledCase {

@@ -85,7 +85,7 @@ pub fn duplicated(record: &BatchRecord, duplicates: &[(usize, u64)], now: i64) -
     let mut ids: Vec<String> = duplicates.iter().map(|(_, id)| id.to_string()).collect();
     ids.sort();
     let id = event_id(&[tenant.as_str(), batch.as_str(), &ids.join(" "), DUPLICATED]);
-    event(id, DUPLICATED, Some(tenant), Some(batch), data, now)
+    event(id, DUPLICATED, Some(tenant), Some(batch), record.trace.as_ref(), data, now)
 }
 
 #[cfg(test)]

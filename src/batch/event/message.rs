@@ -9,6 +9,7 @@ use crate::batch::event::{Event, MESSAGE_INVALID, Why, event, event_id};
 use crate::batch::message::fault::Fault;
 use crate::batch::verdict::reason::Reason;
 use crate::batch::{BatchId, TenantId, json_of};
+use crate::trace::TraceContext;
 
 /// How [`raw_hash`](crate::batch::raw_hash) is computed, by its name in the registry of named information (RFC 6920).
 const ALGORITHM: &str = "sha-256-128";
@@ -86,7 +87,7 @@ pub fn of_message(input: &MessageInput<'_>) -> Event {
     // As JSON, a property has no line break, by which the parts of an id are separated.
     let named = json_of(&(&data.message_id, &data.correlation_id, &data.app_id));
     let id = event_id(&["message", raw_hash, &named, reason.code(), MESSAGE_INVALID]);
-    event(id, MESSAGE_INVALID, tenant, batch, data, now)
+    event(id, MESSAGE_INVALID, tenant, batch, TraceContext::of_headers(properties).as_ref(), data, now)
 }
 
 #[cfg(test)]

@@ -15,12 +15,12 @@ mod undone;
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use self::batch::{
-    CaseOutcome, Deferred, EventInput, Outcome, Settled, SettledCase, deferred, link, of_settlement, settlement_id,
-    still_deferred,
+    CaseOutcome, Deferred, EventInput, Outcome, Settled, SettledCase, Waiting, deferred, link, of_settlement,
+    settlement_id, still_deferred,
 };
 pub use self::case_input::{CaseFolder, CaseInput};
 pub use self::dropped::{DroppedEntry, Removed, StillNeeded, dropped_link};
@@ -37,6 +37,7 @@ pub use self::undone::{Undone, UndoneCase, UndoneChange, UndoneFolder, folder_ad
 use crate::batch::message::text::excerpt;
 use crate::batch::verdict::reason::Reason;
 use crate::batch::{BatchId, TenantId, json_of};
+use crate::trace::TraceContext;
 
 /// The media type of a structured CloudEvent.
 pub const CONTENT_TYPE: &str = "application/cloudevents+json; charset=utf-8";
@@ -112,6 +113,13 @@ pub struct Envelope<D> {
     /// `TENANT/BATCH`, or `TENANT` if the event is not about a batch; absent if the tenant is not known.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub subject: String,
+    /// The trace of the batch and the span from which the event follows, as W3C Trace Context writes them (CloudEvents extension
+    /// for distributed tracing); absent if the batch has no trace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
+    /// What tracing systems add to the trace; absent if they add nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tracestate: Option<String>,
     /// The data of the event.
     pub data: D,
 }
@@ -143,6 +151,7 @@ fn event(
     kind: &'static str,
     tenant: Option<&TenantId>,
     batch: Option<&BatchId>,
+    trace: Option<&TraceContext>,
     data: impl Serialize,
     now: i64,
 ) -> Event {
@@ -160,10 +169,24 @@ fn event(
         time: Timestamp::from_millisecond(now).unwrap_or_default().to_string(),
         datacontenttype: "application/json",
         subject: subject.clone(),
+        traceparent: trace.map(TraceContext::traceparent),
+        tracestate: trace.and_then(TraceContext::tracestate).map(str::to_owned),
         data,
     };
     let body = json_of(&envelope);
     Event { id, kind, routing_key: format!("{word}.{kind}"), subject, body }
+}
+
+/// Reads the trace context of an event from its text: everything before `data` belongs to the envelope.
+pub fn trace_of(body: &str) -> Option<TraceContext> {
+    #[derive(Deserialize)]
+    struct Traced {
+        traceparent: String,
+        tracestate: Option<String>,
+    }
+    let (envelope, _) = body.split_once(",\"data\":")?;
+    let traced: Traced = serde_json::from_str(&format!("{envelope}}}")).ok()?;
+    TraceContext::read(&traced.traceparent, traced.tracestate.as_deref())
 }
 
 /// Joins the parts by a character that none of them contains, so that different parts never give the same id.

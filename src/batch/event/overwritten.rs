@@ -101,7 +101,7 @@ pub fn edits_overwritten(
         details_cut: edits.len() > MOST_EDITS,
     };
     let id = event_id(&[tenant.as_str(), batch.as_str(), check, OVERWRITTEN]);
-    event(id, OVERWRITTEN, Some(tenant), Some(batch), data, now)
+    event(id, OVERWRITTEN, Some(tenant), Some(batch), record.trace.as_ref(), data, now)
 }
 
 impl OverwrittenEdit {

@@ -128,7 +128,7 @@ pub struct ConnectionChange<'a> {
 impl ConnectionChange<'_> {
     fn event(&self, kind: &'static str, data: impl Serialize) -> Event {
         let id = event_id(&["connection", self.tenant.as_str(), self.version, &self.at.to_string(), kind]);
-        event(id, kind, Some(self.tenant), None, data, self.at)
+        event(id, kind, Some(self.tenant), None, None, data, self.at)
     }
 }
 
@@ -153,14 +153,14 @@ pub fn key_expiring(tenant: &TenantId, expires_on: Date, reminder: DaysLeft, day
     let data =
         KeyExpiring { tenant_id: tenant.to_string(), expires_on: expires_on.to_string(), days_left, remedy: RENEW };
     let id = key_event_id(tenant, expires_on, reminder.days(), KEY_EXPIRING);
-    event(id, KEY_EXPIRING, Some(tenant), None, data, now)
+    event(id, KEY_EXPIRING, Some(tenant), None, None, data, now)
 }
 
 /// Returns the event of a key that has expired; `now` is in milliseconds since 1970-01-01 UTC.
 pub fn key_expired(tenant: &TenantId, expires_on: Date, now: i64) -> Event {
     let data = KeyExpired { tenant_id: tenant.to_string(), expires_on: expires_on.to_string(), remedy: REPLACE };
     let id = key_event_id(tenant, expires_on, 0, KEY_EXPIRED);
-    event(id, KEY_EXPIRED, Some(tenant), None, data, now)
+    event(id, KEY_EXPIRED, Some(tenant), None, None, data, now)
 }
 
 fn key_event_id(tenant: &TenantId, expires_on: Date, days_left: u8, kind: &str) -> String {

@@ -127,7 +127,7 @@ pub fn undone(record: &BatchRecord, undo: &Undo, empty_folders: &[u64], now: i64
         cases: undo.items.iter().map(|item| case(record, item)).collect(),
         empty_folders: empty_folders.iter().take(MOST_FOLDERS).filter_map(folder).collect(),
     };
-    Some(event(id, UNDONE, Some(tenant), Some(batch), data, now))
+    Some(event(id, UNDONE, Some(tenant), Some(batch), record.trace.as_ref(), data, now))
 }
 
 /// Returns the address of a folder in Testmo's web pages; its form follows from that of a case.

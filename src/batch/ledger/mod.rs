@@ -19,6 +19,7 @@ mod tests;
 mod undone;
 
 use crate::batch::BatchKey;
+use crate::trace::TraceContext;
 
 pub use self::dropped::{DropChange, Dropped, DroppedCase};
 pub use self::edited::{CaseLock, Standing};
@@ -77,6 +78,8 @@ pub struct BatchRecord {
     pub arrived_at: Option<i64>,
     /// How many restores of the store from an older copy the record takes into account.
     pub restores: u32,
+    /// The trace that its message named when it was first stored: the requests, events and log lines of the batch carry it.
+    pub trace: Option<TraceContext>,
 }
 
 impl BatchRecord {
@@ -112,6 +115,7 @@ impl BatchRecord {
             published_at: None,
             arrived_at: None,
             restores: 0,
+            trace: None,
         }
     }
 

@@ -31,6 +31,7 @@ impl BatchRecord {
         (record.published_at, record.arrived_at) = (self.published_at, self.arrived_at);
         record.source.clone_from(&self.source);
         record.replaced.clone_from(&self.replaced);
+        record.trace.clone_from(&self.trace);
         for (before, case) in self.cases.iter().zip(&mut record.cases) {
             if before.state.is_invalid() {
                 case.state = before.state.clone();

@@ -70,6 +70,7 @@ fn summary(details: &BatchDetails) -> Vec<(&'static str, String)> {
     }));
     lines.push(("batch tag", tag));
     lines.push(("fingerprint", record.fingerprint.clone()));
+    lines.extend(record.trace.as_ref().map(|trace| ("trace", trace.trace_id().to_string())));
     if BatchDetails::is_pruned(record) {
         lines
             .push(("pruned", "the details of its cases and create requests were removed after store.retention".into()));
@@ -149,13 +150,14 @@ mod tests {
     use testmo_courier::app::Reason;
     use testmo_courier::app::batches::{Happening, PushRow, Reconciliation};
     use testmo_courier::app::shelf::Pauses;
-    use testmo_courier::batch::event::{EventInput, deferred, of_settlement};
+    use testmo_courier::batch::event::{EventInput, Waiting, deferred, of_settlement};
     use testmo_courier::batch::ledger::{BatchState, OpenPush, Refusal, Target};
     use testmo_courier::batch::message::Source;
     use testmo_courier::batch::verdict::answer::FieldRefusal;
     use testmo_courier::store::history::{EventRow, History, HistoryEntry, Holder};
     use testmo_courier::store::ledger::StoredBatch;
     use testmo_courier::store::shelf::ShelvedUntil;
+    use testmo_courier::trace::TraceContext;
 
     use super::*;
 
@@ -163,7 +165,8 @@ mod tests {
 
     #[test]
     fn a_batch_that_was_discarded_before_its_first_request_was_not_sent() {
-        let discarded = BatchRecord { state: BatchState::Discarded, settled_at: Some(NOW), ..fresh() };
+        let trace = TraceContext::of_stored("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+        let discarded = BatchRecord { state: BatchState::Discarded, settled_at: Some(NOW), trace, ..fresh() };
         let facts = summary(&details(stored(discarded, None), History::default()));
         assert!(facts.iter().all(|(name, _)| *name != "first sent"), "{facts:?}");
     }
@@ -236,7 +239,7 @@ mod tests {
 
     fn history() -> History {
         let record = partial();
-        let waits = deferred(&record.key, record.revision, Reason::ServerError, None, None, NOW);
+        let waits = deferred(Waiting::of(&record), Reason::ServerError, None, None, NOW);
         let input = EventInput {
             source: &Source::default(),
             cases: &[],

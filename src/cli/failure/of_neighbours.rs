@@ -134,7 +134,9 @@ impl From<RunError> for Failure {
             RunError::Store(error) => error.into(),
             RunError::Key(error) => error.into(),
             RunError::Client(error) => error.into(),
-            RunError::Listen { .. } | RunError::TooFewFiles(_) => Self::Usage(Words::split(error)),
+            RunError::Listen { .. } | RunError::TooFewFiles(_) | RunError::Export(_) => {
+                Self::Usage(Words::split(error))
+            }
             RunError::Metrics(_) => Self::Finding(Words::fact(error)),
             RunError::StoreLost(lost) => Self::StoreLost(Words::new(&lost, remedy_for(&lost))),
             RunError::Cut(_) => Self::Cut(Words::new(

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use super::super::actor::Actor;
 use super::super::shelf::ShelfId;
 use crate::batch::{BatchKey, TenantId};
+use crate::trace::{TraceContext, TraceId};
 
 /// The most characters of a reason that are kept.
 const LONGEST_REASON: usize = 500;
@@ -121,28 +122,37 @@ pub struct AuditSubject {
     pub batch: Option<crate::batch::BatchId>,
     /// What it is, in words: `shelf 0000002a`, `lane https://acme.testmo.net`, `replay 7`.
     pub name: String,
+    /// The trace of the batch, if its message named one.
+    pub trace: Option<TraceId>,
 }
 
 impl AuditSubject {
     /// Names a tenant.
     pub fn tenant(tenant: &TenantId) -> Self {
-        Self { tenant: Some(tenant.clone()), batch: None, name: format!("tenant {tenant}") }
+        Self { tenant: Some(tenant.clone()), ..Self::named(format_args!("tenant {tenant}")) }
     }
 
     /// Names an entry of the shelf, its tenant, and its batch, as far as they are known.
     pub fn entry(id: ShelfId, batch: Option<&BatchKey>, tenant: Option<&TenantId>) -> Self {
         let tenant = batch.map(|key| &key.tenant).or(tenant).cloned();
-        Self { tenant, batch: batch.map(|key| key.batch.clone()), name: format!("shelf {id}") }
+        Self { tenant, batch: batch.map(|key| key.batch.clone()), ..Self::named(format_args!("shelf {id}")) }
     }
 
     /// Names a batch.
     pub fn batch(key: &BatchKey) -> Self {
-        Self { tenant: Some(key.tenant.clone()), batch: Some(key.batch.clone()), name: format!("batch {key}") }
+        let (tenant, batch) = (Some(key.tenant.clone()), Some(key.batch.clone()));
+        Self { tenant, batch, ..Self::named(format_args!("batch {key}")) }
     }
 
     /// Names something that belongs to no tenant.
     pub fn named(name: impl fmt::Display) -> Self {
         Self { name: name.to_string(), ..Self::default() }
+    }
+
+    /// Adds the trace of the batch.
+    #[must_use]
+    pub fn traced(self, trace: Option<&TraceContext>) -> Self {
+        Self { trace: trace.map(TraceContext::trace_id), ..self }
     }
 }
 

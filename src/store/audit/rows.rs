@@ -79,9 +79,11 @@ pub struct AuditRow {
     pub before: Option<String>,
     /// How it was after, as JSON.
     pub after: Option<String>,
+    /// The trace of the batch, as 32 hexadecimal digits, if its message named one.
+    pub trace_id: Option<String>,
 }
 
-const COLUMNS: [(&str, Kind); 11] = [
+const COLUMNS: [(&str, Kind); 12] = [
     ("actor", Kind::Text),
     ("role", Kind::Text),
     ("face", Kind::Text),
@@ -93,6 +95,7 @@ const COLUMNS: [(&str, Kind); 11] = [
     ("state_before", Kind::Text),
     ("state_after", Kind::Text),
     ("place", Kind::Int),
+    ("trace_id", Kind::Text),
 ];
 
 /// Stores entries in the transaction of `conn`, in their order.
@@ -108,6 +111,7 @@ pub(in crate::store) async fn put(
             "batch_id": entry.subject.batch.as_ref().map(BatchId::as_str), "subject": entry.subject.name,
             "reason": entry.reason, "state_before": entry.before.as_ref().map(stored_state),
             "state_after": entry.after.as_ref().map(stored_state), "place": place,
+            "trace_id": entry.subject.trace.map(|trace| trace.to_string()),
         })
     };
     let rows: Vec<Value> = entries.enumerate().map(row).collect();
@@ -116,8 +120,8 @@ pub(in crate::store) async fn put(
     }
     let sql = format!(
         "INSERT INTO audit (at, actor, role, face, action, tenant_id, batch_id, subject, reason, state_before, \
-         state_after) SELECT $2, actor, role, face, action, tenant_id, batch_id, subject, reason, state_before, \
-         state_after FROM {} ORDER BY place",
+         state_after, trace_id) SELECT $2, actor, role, face, action, tenant_id, batch_id, subject, reason, state_before, \
+         state_after, trace_id FROM {} ORDER BY place",
         Dialect::of(conn).rows(&COLUMNS)
     );
     sql::execute(conn, sql, vec![Bound::from(rows.as_slice()), Bound::Int(now)]).await.map(drop)
@@ -207,5 +211,6 @@ fn read(row: &AnyRow) -> Result<AuditRow, StoreError> {
         reason: row.maybe_text("reason")?,
         before: row.maybe_text("state_before")?,
         after: row.maybe_text("state_after")?,
+        trace_id: row.maybe_text("trace_id")?,
     })
 }

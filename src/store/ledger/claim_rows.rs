@@ -66,14 +66,14 @@ pub(super) async fn store_batches(
     let mut kept = HashSet::new();
     let insert = format!(
         "INSERT INTO batches (tenant_id, batch_id, fingerprint, state, revision, epoch, source, replaced, targets, cases, open_push, \
-         doubt_since, floor, claimed_at, lease_until, first_seen_at, settled_at, published_at, arrived_at, restores) \
+         doubt_since, floor, claimed_at, lease_until, first_seen_at, settled_at, published_at, arrived_at, restores, trace) \
          SELECT tenant_id, batch_id, fingerprint, state, revision, epoch, source, replaced, targets, cases, open_push, \
-         doubt_since, floor, $2, lease_until, $2, settled_at, published_at, arrived_at, restores FROM {rows} WHERE true \
+         doubt_since, floor, $2, lease_until, $2, settled_at, published_at, arrived_at, restores, trace FROM {rows} WHERE true \
          ON CONFLICT (tenant_id, batch_id) DO UPDATE SET state = excluded.state, epoch = excluded.epoch, \
          fingerprint = excluded.fingerprint, first_seen_at = excluded.first_seen_at, source = excluded.source, replaced = excluded.replaced, targets = excluded.targets, \
          cases = excluded.cases, open_push = excluded.open_push, doubt_since = excluded.doubt_since, \
          floor = excluded.floor, claimed_at = excluded.claimed_at, lease_until = excluded.lease_until, \
-         revision = excluded.revision, restores = excluded.restores, \
+         revision = excluded.revision, restores = excluded.restores, trace = excluded.trace, \
          published_at = excluded.published_at, arrived_at = excluded.arrived_at WHERE batches.epoch = 0 \
          RETURNING tenant_id, batch_id"
     );

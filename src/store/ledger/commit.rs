@@ -204,16 +204,16 @@ async fn store_batches(
     if !new.is_empty() {
         let sql = format!(
             "INSERT INTO batches (tenant_id, batch_id, fingerprint, edited_from, state, revision, epoch, source, replaced, targets, cases, \
-             open_push, doubt_since, first_seen_at, settled_at, published_at, arrived_at, restores) \
+             open_push, doubt_since, first_seen_at, settled_at, published_at, arrived_at, restores, trace) \
              SELECT tenant_id, batch_id, fingerprint, edited_from, state, revision, epoch, source, replaced, targets, cases, open_push, \
-             doubt_since, $2, settled_at, published_at, arrived_at, restores FROM {} WHERE true \
+             doubt_since, $2, settled_at, published_at, arrived_at, restores, trace FROM {} WHERE true \
              ON CONFLICT (tenant_id, batch_id) DO UPDATE SET fingerprint = excluded.fingerprint, \
              edited_from = excluded.edited_from, \
              state = excluded.state, revision = excluded.revision, epoch = excluded.epoch, \
              source = excluded.source, replaced = excluded.replaced, targets = excluded.targets, cases = excluded.cases, open_push = excluded.open_push, \
              doubt_since = excluded.doubt_since, first_seen_at = excluded.first_seen_at, \
              settled_at = excluded.settled_at, published_at = excluded.published_at, \
-             arrived_at = excluded.arrived_at, restores = excluded.restores \
+             arrived_at = excluded.arrived_at, restores = excluded.restores, trace = excluded.trace \
              WHERE batches.epoch = 0 RETURNING tenant_id, batch_id",
             Dialect::of(conn).rows(&BATCH_COLUMNS)
         );

@@ -11,6 +11,7 @@ use super::super::{StoreError, UnreadableRow};
 use super::StoredBatch;
 use crate::batch::ledger::{BatchRecord, BatchState};
 use crate::batch::{BatchId, BatchKey, TenantId};
+use crate::trace::TraceContext;
 
 /// Batches as they are stored, and those that cannot be read.
 #[derive(Debug, Default)]
@@ -111,6 +112,8 @@ fn columns(row: &AnyRow) -> Result<StoredBatch, StoreError> {
         published_at: row.maybe_int("published_at")?,
         arrived_at: row.maybe_int("arrived_at")?,
         restores: row.whole("restores")?,
+        // A trace is not worth a batch: what cannot be read is left out.
+        trace: row.maybe_text("trace")?.as_deref().and_then(TraceContext::of_stored),
     };
     Ok(StoredBatch { record, claimed_at: row.maybe_int("claimed_at")?, lease_until: row.maybe_int("lease_until")? })
 }

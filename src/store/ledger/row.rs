@@ -4,8 +4,9 @@ use serde::Serialize;
 
 use super::super::sql::Kind;
 use super::RecordUpdate;
+use crate::trace::TraceContext;
 
-pub(super) const BATCH_COLUMNS: [(&str, Kind); 22] = [
+pub(super) const BATCH_COLUMNS: [(&str, Kind); 23] = [
     ("tenant_id", Kind::Text),
     ("batch_id", Kind::Text),
     ("fingerprint", Kind::Text),
@@ -28,6 +29,7 @@ pub(super) const BATCH_COLUMNS: [(&str, Kind); 22] = [
     ("published_at", Kind::Int),
     ("arrived_at", Kind::Int),
     ("restores", Kind::Int),
+    ("trace", Kind::Text),
 ];
 
 #[derive(Serialize)]
@@ -60,6 +62,8 @@ pub(super) struct BatchRow<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     arrived_at: Option<i64>,
     restores: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace: Option<String>,
 }
 
 impl<'a> BatchRow<'a> {
@@ -99,6 +103,7 @@ impl<'a> BatchRow<'a> {
             published_at: record.published_at.filter(|_| update.from_epoch == 0),
             arrived_at: record.arrived_at.filter(|_| update.from_epoch == 0),
             restores: record.restores,
+            trace: record.trace.as_ref().filter(|_| update.from_epoch == 0).map(TraceContext::stored),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::super::replays::{ItemStart, ReplayId};
 use crate::batch::{BatchId, BatchKey, Reason, TenantId};
+use crate::trace::TraceContext;
 
 /// The name under which [`Shelving::headers`] holds the bytes of a content header that could not be read, in hexadecimal
 /// digits. No publisher's header is kept under this name.
@@ -41,6 +42,11 @@ pub struct Shelving {
 }
 
 impl Shelving {
+    /// Returns the trace that its message named.
+    pub fn trace(&self) -> Option<TraceContext> {
+        TraceContext::of_headers(&self.headers)
+    }
+
     /// Whether a connection was found at fault with this batch in hand: of what waits for the connection, it goes last.
     pub fn goes_last(&self) -> bool {
         self.until == ShelvedUntil::Connection && self.parks > 0

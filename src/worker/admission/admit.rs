@@ -89,6 +89,7 @@ pub(in crate::worker) async fn admit(
             let render = move || ActiveBatch::new(&decoded, message, connection);
             let mut batch = Box::new(run_blocking_if_large(bytes, render).await);
             batch.record.continue_after(&context.restored);
+            batch.join_trace(&context.spans);
             Ok(Admission::Ready(batch))
         }
         Resolution::NotReady { reason, detail, version } => {

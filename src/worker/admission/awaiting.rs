@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::batch::event::{self, CaseInput, EventInput};
+use crate::batch::event::{self, CaseInput, EventInput, Waiting};
 use crate::batch::ledger::{BatchRecord, BatchState};
 use crate::batch::message::Places;
 use crate::batch::verdict::patience::{UnknownTenant, unknown_tenant};
@@ -10,11 +10,13 @@ use crate::batch::{Batch, Reason};
 use crate::store::StoreError;
 use crate::store::ledger::{Commit, RecordUpdate};
 use crate::store::shelf::{ShelfIdentity, ShelvedUntil, Shelving};
+use crate::trace::logged;
 use crate::worker::context::WorkerContext;
 use crate::worker::model::InboundMessage;
 use crate::worker::outcome::commit::commit;
 use crate::worker::outcome::finish::count_invalid;
 use crate::worker::outcome::park::{count_shelved, deferral, shelving_of, unreadable_row_wait};
+use crate::worker::outcome::span::Ended;
 
 /// A batch whose connection is not ready.
 #[derive(Clone)]
@@ -46,16 +48,15 @@ impl Awaiting {
     }
 
     async fn park(self, context: &WorkerContext, message: &InboundMessage, again: bool) -> Result<(), StoreError> {
-        let (record, identity) = (self.record(), self.identity());
+        let (record, identity) = (BatchRecord { trace: message.trace(), ..self.record() }, self.identity());
         let Self { reason, detail, version, .. } = self;
         // A row does not become readable by a new connection.
         let is_unreadable = reason == Reason::StoreRowUnreadable;
         let until =
             if is_unreadable { ShelvedUntil::After(unreadable_row_wait(context)) } else { ShelvedUntil::Connection };
-        let mut events = deferral(context, (&record.key, record.revision), reason, detail.as_deref(), until);
+        let mut events = deferral(context, Waiting::of(&record), reason, detail.as_deref(), until);
         let now = context.clock.now();
-        events
-            .extend(again.then(|| event::still_deferred(&record.key, record.revision, reason, detail.as_deref(), now)));
+        events.extend(again.then(|| event::still_deferred(Waiting::of(&record), reason, detail.as_deref(), now)));
         let row = Shelving { connection: version, detail, ..shelving_of(message, identity, reason, until) };
         let unshelve = message.nameless_row();
         commit(context, Commit { shelve: Some(row), unshelve, events, ..Commit::default() }).await?;
@@ -68,6 +69,9 @@ impl Awaiting {
     async fn give_up(&self, context: &WorkerContext, message: &InboundMessage) -> Result<bool, StoreError> {
         let mut record = self.record();
         (record.published_at, record.arrived_at) = (message.published_at, Some(message.arrived_at));
+        let key = record.key.to_string();
+        record.trace = message.trace().map(|named| context.spans.of_batch(&named, &key, record.revision));
+        let own = record.trace.clone();
         if context.store.batch_at(&record.key).await?.0.is_some() {
             return Ok(false);
         }
@@ -95,8 +99,11 @@ impl Awaiting {
         let is_done = commit(context, change).await?.is_done();
         if is_done {
             count_invalid(context, &self.record());
-            tracing::warn!(batch = %self.batch.key, reason = %self.reason, "batch given up");
+            tracing::warn!(batch = %self.batch.key, trace_id = logged(message.trace().as_ref()), reason = %self.reason, "batch given up");
             count_shelved(context, message, self.reason, BatchState::Failed.name());
+            let (key, revision, cases) = (&self.batch.key, self.revision, self.batch.cases.len());
+            let ended = Ended { key, message, revision, cases, own: own.as_ref(), former: None };
+            ended.record(context, BatchState::Failed, Some(self.reason));
         }
         Ok(is_done)
     }

@@ -7,6 +7,7 @@ use crate::batch::{Reason, excerpt};
 use crate::store::StoreError;
 use crate::store::ledger::Commit;
 use crate::store::shelf::{ShelfIdentity, ShelvedUntil, Shelving};
+use crate::trace::logged;
 use crate::worker::admission::reject::LONGEST_DETAIL;
 use crate::worker::context::WorkerContext;
 use crate::worker::model::InboundMessage;
@@ -20,7 +21,7 @@ pub(in crate::worker) async fn quarantine(
     message: &InboundMessage,
     panic: Option<&str>,
 ) -> Result<(), StoreError> {
-    let hash = message.hash().await;
+    let (hash, trace) = (message.hash().await, message.trace());
     let identity = ShelfIdentity::Raw(hash.clone(), None, None);
     let row = Shelving {
         detail: panic.map(|panic| excerpt(&format!("a defect in the worker: {panic}"), LONGEST_DETAIL)),
@@ -31,17 +32,27 @@ pub(in crate::worker) async fn quarantine(
     let change = |row| Commit { shelve: Some(row), unshelve: message.row(), ..Commit::default() };
     match commit(context, change(row.clone())).await {
         Err(StoreError::Data(refused)) => {
-            tracing::warn!(message_hash = hash, refused, "the headers of a message are left out");
+            tracing::warn!(
+                message_hash = hash,
+                trace_id = logged(trace.as_ref()),
+                refused,
+                "the headers of a message are left out"
+            );
             let bytes = Shelving { headers: BTreeMap::new(), detail: None, ..row };
             commit(context, change(bytes)).await?
         }
         stored => stored?,
     };
     match panic {
-        None => tracing::warn!(message_hash = hash, "a message may have stopped workers; the message is tried alone"),
+        None => tracing::warn!(
+            message_hash = hash,
+            trace_id = logged(trace.as_ref()),
+            "a message may have stopped workers; the message is tried alone"
+        ),
         Some(_) => {
             tracing::warn!(
                 message_hash = hash,
+                trace_id = logged(trace.as_ref()),
                 "the worker panicked while it handled a message; the message is tried alone"
             )
         }

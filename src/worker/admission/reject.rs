@@ -8,6 +8,7 @@ use crate::offload::run_blocking_if_large;
 use crate::store::StoreError;
 use crate::store::ledger::{Commit, CommitOutcome};
 use crate::store::shelf::{ShelfIdentity, ShelvedUntil, Shelving};
+use crate::trace::logged;
 use crate::worker::context::WorkerContext;
 use crate::worker::failpoint::{self, Failpoint};
 use crate::worker::model::{InboundMessage, unproven};
@@ -54,7 +55,7 @@ pub(in crate::worker) async fn reject(
         now: context.clock.now(),
     });
     let identity = ShelfIdentity::Raw(hash, tenant, key.map(|key| key.batch));
-    tracing::warn!(batch = ?identity, %reason, detail, "message shelved");
+    tracing::warn!(batch = ?identity, trace_id = logged(message.trace().as_ref()), %reason, detail, "message shelved");
     let row = Shelving { detail: Some(detail), ..shelving_of(message, identity, reason, ShelvedUntil::Person) };
     let (subject, id) = (event.subject.clone(), event.id.clone());
     let change = Commit { shelve: Some(row), unshelve: message.row(), events: vec![event], ..Commit::default() };

@@ -14,6 +14,7 @@ use crate::batch::ledger::Halved;
 use crate::store::StoreError;
 use crate::store::ledger::Commit;
 use crate::tenants::Connection;
+use crate::trace::logged;
 use crate::worker::model::{ActiveBatch, NextStep, PushFeedback};
 use crate::worker::outcome::commit::commit_record;
 use crate::worker::outcome::finish::finish_known;
@@ -57,7 +58,7 @@ pub(super) async fn find_cause(
             Halved::Never => blame_for_all(delivery, parts, connection, feedback).await,
             Halved::Done => {
                 tracing::info!(
-                    batch = %part.batch.key.batch, status,
+                    batch = %part.batch.key.batch, trace_id = logged(part.batch.trace()), status,
                     "read requests succeed, so the batch is sent in halves"
                 );
                 if !commit_record(&delivery.context, &mut part.batch, Commit::default()).await?.is_done() {
@@ -102,7 +103,7 @@ pub(super) async fn release_held(delivery: &Delivery, job: &mut Job, created: us
             continue;
         }
         tracing::warn!(
-            batch = %part.batch.key.batch,
+            batch = %part.batch.key.batch, trace_id = logged(part.batch.trace()),
             "the outcome of cases stays unknown; a person has to decide about them"
         );
         free_if_done(delivery, &part.batch);

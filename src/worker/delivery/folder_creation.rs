@@ -14,6 +14,7 @@ use crate::store::StoreError;
 use crate::store::folders::{FolderClaim, FolderEnd, FolderLimits, FolderPermit, NewFolder};
 use crate::tenants::child;
 use crate::testmo::CreatedFolder;
+use crate::trace::logged;
 use crate::worker::context::WorkerContext;
 use crate::worker::failpoint::{self, Failpoint};
 use crate::worker::model::{ActiveBatch, NextStep, PushFeedback};
@@ -82,7 +83,7 @@ pub(super) async fn create(
     failpoint::after(Failpoint::Folder);
     match sent {
         Ok(CreatedFolder { id, name }) => {
-            tracing::info!(batch = %batch.key.batch, folder = id, name = new.name, "folder created");
+            tracing::info!(batch = %batch.key.batch, trace_id = logged(batch.trace()), folder = id, name = new.name, "folder created");
             let end = FolderEnd::Created { id, shown_as: name };
             free(context, &new, &holder, &end).await?;
             // The next level, or the cases.

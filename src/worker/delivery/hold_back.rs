@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use crate::guard::Task;
 use crate::lane::QueuePosition;
 use crate::store::StoreError;
+use crate::trace::logged;
 use crate::worker::admission::quarantine::quarantine;
 use crate::worker::context::WorkerContext;
 use crate::worker::model::{ActiveBatch, Disposition};
@@ -41,14 +42,14 @@ pub(in crate::worker) async fn hold_back(
             Err(error) => return store_failed(batch, &error),
         }
     }
-    tracing::warn!(batch = %batch.key.batch, backoff = ?pause, "a batch is held for a pause after a panic");
+    tracing::warn!(batch = %batch.key.batch, trace_id = logged(batch.trace()), backoff = ?pause, "a batch is held for a pause after a panic");
     (batch, after(pause))
 }
 
 /// Keeps a batch while the store fails, for a limited time; then it goes back to where it came from.
 pub(super) fn store_failed(mut batch: Box<ActiveBatch>, error: &StoreError) -> (Box<ActiveBatch>, Disposition) {
     let since = *batch.store_failing_since.get_or_insert_with(Instant::now);
-    tracing::warn!(batch = %batch.key.batch, %error, "the store failed; the batch is kept for a limited time");
+    tracing::warn!(batch = %batch.key.batch, trace_id = logged(batch.trace()), %error, "the store failed; the batch is kept for a limited time");
     if since.elapsed() > STORE_PATIENCE || matches!(error, StoreError::Closed) {
         return (batch, Disposition::GiveBack);
     }

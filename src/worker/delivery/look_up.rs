@@ -17,6 +17,7 @@ use crate::batch::verdict::after_failed_read;
 use crate::store::StoreError;
 use crate::store::ledger::{Commit, PushEnded, PushFound};
 use crate::testmo::{CaseList, ReadError};
+use crate::trace::{Scope, logged, within};
 use crate::worker::context::WorkerContext;
 use crate::worker::model::{ActiveBatch, NextStep, PushFeedback};
 use crate::worker::outcome::commit::commit_record;
@@ -51,7 +52,7 @@ pub(super) async fn look_up(delivery: &Delivery, job: &mut Job) -> Result<(), St
 /// Leaves a batch to a person: nobody can find its cases.
 async fn ask_person(context: &WorkerContext, part: &mut Part) -> Result<(), StoreError> {
     tracing::warn!(
-        batch = %part.batch.key.batch,
+        batch = %part.batch.key.batch, trace_id = logged(part.batch.trace()),
         "the store was restored, and the batch has no tag: a person has to check whether its cases exist"
     );
     part.batch.record.ask_after_restore(&context.restored);
@@ -107,7 +108,8 @@ async fn rows_of(
     };
     let read = {
         let mut permits = PagePermits::new(context, &connection.access, &connection.tenant, feedback);
-        delivery.memory.tagged_rows.read(context, &connection.access, &sought, &mut permits).await
+        let scope = Scope::of(there.iter().map(|part| part.batch.trace()));
+        within(scope, delivery.memory.tagged_rows.read(context, &connection.access, &sought, &mut permits)).await
     };
     match read {
         Ok(rows) => Ok(Ok(rows)),
@@ -177,7 +179,7 @@ async fn take_over(context: &WorkerContext, batch: &mut ActiveBatch, rows: Vec<R
     let is_stored = commit_record(context, batch, change).await?.is_done();
     if is_stored {
         let left = batch.record.waiting().count();
-        tracing::info!(batch = %batch.key.batch, found = found.len(), left, "looked up after a restore of the store");
+        tracing::info!(batch = %batch.key.batch, trace_id = logged(batch.trace()), found = found.len(), left, "looked up after a restore of the store");
         context.metrics.cases.with_label_values(&["adopted"]).inc_by(found.len() as u64);
     }
     Ok(is_stored)

@@ -12,6 +12,7 @@ use crate::store::StoreError;
 use crate::store::history::{Happening, HistoryEntry, MOST_CANDIDATES, Reconciliation};
 use crate::store::ledger::{Commit, PushEnded};
 use crate::testmo::CaseList;
+use crate::trace::logged;
 use crate::worker::context::WorkerContext;
 use crate::worker::model::{ActiveBatch, NextStep};
 use crate::worker::outcome::commit::commit_record;
@@ -126,7 +127,7 @@ impl Matching<'_> {
         if let Some(push) = push {
             self.carried_out.insert(push, known || of_push);
         }
-        count_duplicates(context, &batch.key.batch, twice);
+        count_duplicates(context, &batch.key.batch, batch.trace(), twice);
         count_repeated(context, batch, found.iter().map(|(at, _)| *at));
         context.metrics.cases.with_label_values(&["adopted"]).inc_by(found.len() as u64);
         Ok(true)
@@ -183,7 +184,7 @@ pub(super) fn found(
     let batch_tag = tag_of(batch);
     let Found { cases: found, left_over, older } = search(batch, cases, account, list, held);
     let (unclear, adopted) = (cases.len(), found.len());
-    tracing::info!(batch = %batch.key.batch, unclear, adopted, ?left_over, ?older, "reconciled with Testmo");
+    tracing::info!(batch = %batch.key.batch, trace_id = logged(batch.trace()), unclear, adopted, ?left_over, ?older, "reconciled with Testmo");
     let record = &batch.record;
     let duplicates: HashSet<u64> = record.known_duplicates_at(account).collect();
     let known: HashMap<u64, usize> = record.known_at(account).map(|(position, id)| (id, position)).collect();

@@ -16,6 +16,7 @@ use crate::store::StoreError;
 use crate::store::history::Happening;
 use crate::store::ledger::Commit;
 use crate::store::shelf::ShelvedUntil;
+use crate::trace::logged;
 use crate::worker::backoff;
 use crate::worker::context::WorkerContext;
 use crate::worker::model::{ActiveBatch, Disposition, NextStep};
@@ -101,7 +102,7 @@ async fn retry(
     match patience(tries, batch.message.parks, failing, &limits) {
         Patience::InProcess => {
             tracing::info!(
-                batch = %batch.key.batch, %reason, detail, backoff = ?pause,
+                batch = %batch.key.batch, trace_id = logged(batch.trace()), %reason, detail, backoff = ?pause,
                 "the batch is tried again after a pause"
             );
             let what = Happening::retried(reason, detail.as_deref());

@@ -15,6 +15,7 @@ use crate::store::StoreError;
 use crate::store::history::{Happening, HistoryEntry, Reconciliation};
 use crate::store::ledger::Commit;
 use crate::testmo::{Access, CaseList, Past, ReadError, ReadPermits};
+use crate::trace::{Scope, within};
 use crate::worker::context::WorkerContext;
 use crate::worker::failpoint::{self, Failpoint};
 use crate::worker::model::{ActiveBatch, NextStep};
@@ -76,7 +77,8 @@ async fn reconcile_targets(delivery: &Delivery, job: &mut Job, targets: &[Target
     let mut all: Option<CaseList> = None;
     for target in targets {
         let mut permits = PagePermits::new(&delivery.context, access, tenant, &mut job.feedback);
-        let listed = match list_rows(delivery, &there, target, access, &mut permits).await? {
+        let scope = Scope::of(there.iter().map(|part| part.batch.trace()));
+        let listed = match within(scope, list_rows(delivery, &there, target, access, &mut permits)).await? {
             Ok(list) => Ok(list),
             Err(ReadError::NotPermitted(refused)) => Err(refused?),
             Err(ReadError::Failed(error)) => {

@@ -45,6 +45,7 @@ pub(super) async fn refresh_from_ledger(
     batch.claimed_at = claimed_at.unwrap_or(now);
     batch.unclear = record.open_push.as_ref().map(|push| delivery.memory.unclear.get(&push.id)).unwrap_or_default();
     batch.record = record;
+    batch.join_trace(&delivery.context.spans);
     batch.generation.restart();
     batch.written_until = now + leased.max(0);
     batch.record.continue_after(&delivery.context.restored);

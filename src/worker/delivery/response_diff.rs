@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::batch::verdict::answer::ResponseDifference;
+use crate::trace::{self, logged};
 use crate::worker::context::WorkerContext;
 
 /// Counts the differences of one answer, and logs them on one line; `name` returns the batch and the key of a case by
@@ -22,6 +23,7 @@ pub(super) fn report_differences(
         case = name(first.index),
         cases = cases.len(),
         fields = ?parts,
+        trace_id = logged(trace::current().parent()),
         "Testmo's response shows created cases differently than they were sent"
     );
 }

@@ -17,6 +17,7 @@ use super::state::Delivery;
 use crate::guard::{Task, may_panic};
 use crate::lane::{Pack, QueuePosition};
 use crate::store::StoreError;
+use crate::trace::{Scope, within};
 use crate::worker::model::{ActiveBatch, Disposition, Dispositions, NextStep, PushFeedback};
 use crate::worker::outcome::finish::finish_known;
 use crate::worker::unit::unit;
@@ -30,10 +31,10 @@ pub(in crate::worker) async fn deliver(
     let alone = pack.parts.iter().all(|(_, count)| *count == 0);
     let parts = pack.parts.into_iter().map(|(batch, count)| Part { batch, count, next: None }).collect();
     let mut job = Job { parts, feedback: PushFeedback::default(), last_try: pack.last_try };
-    let what = job.name();
+    let (what, scope) = (job.name(), Scope::of(job.parts.iter().map(|part| part.batch.trace())));
     let work = async { if alone { prepare(delivery, &mut job).await } else { push_all(delivery, &mut job).await } };
-    let worked = unit(&delivery.context, Task::Dispatcher, &what, work).await;
-    conclude(delivery, job, worked.err()).await
+    let worked = within(scope.clone(), unit(&delivery.context, Task::Dispatcher, &what, work)).await;
+    within(scope, conclude(delivery, job, worked.err())).await
 }
 
 /// Does what a batch does alone: it finds its folder, writes into cases of earlier batches, or is finished.
@@ -66,7 +67,9 @@ async fn conclude(delivery: &Delivery, job: Job, failed: Option<StoreError>) -> 
     // Batches that failed together are retried together: one reconciliation then serves all of them.
     let pause = pause_of(&delivery.context, &parts);
     // Side by side: for each the store may fail for long, and none waits for another.
-    let disposing = parts.into_iter().map(|part| dispose(delivery, part, pause, failed.as_ref()));
+    let disposing = parts
+        .into_iter()
+        .map(|part| within(Scope::of([part.batch.trace()]), dispose(delivery, part, pause, failed.as_ref())));
     (join_all(disposing).await, feedback)
 }
 

@@ -21,6 +21,7 @@ use crate::guard::may_panic;
 use crate::lane::{RequestOutcome, RequestReport};
 use crate::store::StoreError;
 use crate::tenants::Connection;
+use crate::trace::{Scope, within};
 use crate::worker::context::WorkerContext;
 use crate::worker::failpoint::{self, Failpoint};
 use crate::worker::model::PushFeedback;
@@ -46,7 +47,8 @@ pub(super) async fn send(
     let started = Instant::now();
     feedback.requests += 1;
     let remembered = are_remembered(&shares);
-    let outcome = create_cases(delivery, connection, &sent, remembered).await;
+    let scope = Scope::of(shares.iter().map(|share| share.part.batch.trace()));
+    let outcome = within(scope, create_cases(delivery, connection, &sent, remembered)).await;
     let CreateOutcome { end: mut result, differing, fields, offset } = outcome;
     failpoint::after(Failpoint::Push);
     shares.iter().for_each(|share| may_panic("push", &share.part.batch.key));

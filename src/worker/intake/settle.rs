@@ -23,7 +23,8 @@ pub(super) async fn message_of(context: &WorkerContext, task: Task, mut message:
         BTreeMap::new()
     });
     headers.extend(proof);
-    let message = InboundMessage::fresh(body, headers, published_at, context.store.now());
+    let mut message = InboundMessage::fresh(body, headers, published_at, context.store.now());
+    message.begin_trace(&context.spans);
     decompressed(context, task, message).await
 }
 

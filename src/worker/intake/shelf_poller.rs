@@ -278,5 +278,6 @@ fn message_of(context: &WorkerContext, shelved: Shelved) -> InboundMessage {
     let failing = content.account.as_deref().filter(|_| !waited);
     let failing = failing.map_or(0, |account| context.troubles.failing_within(account, since, now));
     message.rested(now - since - failing);
+    message.begin_trace(&context.spans);
     message
 }

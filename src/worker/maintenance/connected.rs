@@ -14,6 +14,7 @@ use crate::guard::Task;
 use crate::store::StoreError;
 use crate::store::ledger::{Commit, RecordUpdate};
 use crate::store::shelf::{Action, OperatorAction, ShelfId, ShelfIdentity, Shelved};
+use crate::trace::logged;
 use crate::worker::context::WorkerContext;
 use crate::worker::unit::unit;
 
@@ -64,7 +65,7 @@ async fn retry(context: &WorkerContext, row: &Shelved) -> Result<(), StoreError>
     let change =
         Commit { batch: Some(RecordUpdate { record, from_epoch }), operator_action: Some(action), ..Commit::default() };
     if context.store.commit(change.into()).await?.is_done() {
-        tracing::info!(batch = %key, "the batch's tenant is connected now; it is retried");
+        tracing::info!(batch = %key, trace_id = logged(row.content.trace().as_ref()), "the batch's tenant is connected now; it is retried");
     }
     Ok(())
 }

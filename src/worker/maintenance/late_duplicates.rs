@@ -17,6 +17,7 @@ use crate::store::StoreError;
 use crate::store::history::{Happening, HistoryEntry};
 use crate::store::ledger::{Commit, RecordUpdate, StoredBatch};
 use crate::testmo::{Access, CaseList, Past, ReadError, ReadPermits};
+use crate::trace::{Scope, logged, within};
 use crate::worker::context::WorkerContext;
 use crate::worker::model::PushFeedback;
 use crate::worker::permit::{PagePermits, report_failed_read};
@@ -40,7 +41,10 @@ pub(in crate::worker) async fn check_late_duplicates(
     let items = Items { task: Task::LateDuplicates, limit: lease * 9 / 10 };
     let take = |most| context.store.take_late_checks(testmo.late_duplicate_check_delay, lease, most);
     let name = |due: &StoredBatch| due.record.key.to_string();
-    work_on_due(&context, items, every, take, name, |due| check.check(due.record)).await;
+    work_on_due(&context, items, every, take, name, |due| {
+        within(Scope::of([due.record.trace.as_ref()]), check.check(due.record))
+    })
+    .await;
 }
 
 struct LateCheck {
@@ -60,7 +64,7 @@ impl LateCheck {
             Some(rows) => rows,
             None if self.is_too_old(&record) => {
                 tracing::warn!(
-                    batch = %record.key,
+                    batch = %record.key, trace_id = logged(record.trace.as_ref()),
                     "the late-duplicate check failed for too long and is not tried again"
                 );
                 Vec::new()
@@ -70,7 +74,7 @@ impl LateCheck {
         let ids: Vec<u64> = rows.iter().map(|row| row.id).collect();
         let account = record.target().map(|target| target.account.clone()).unwrap_or_default();
         let held = self.context.store.held_ids(&account, &ids).await?;
-        let key = record.key.clone();
+        let (key, trace) = (record.key.clone(), record.trace.clone());
         let event = note_duplicates(&self.context, &mut record, (&account, Some(&batch_tag(&key))), &held, &rows);
         record.late_checked();
         let batch = Some(RecordUpdate { record, from_epoch });
@@ -80,7 +84,7 @@ impl LateCheck {
         let history = vec![HistoryEntry::once(checked, self.context.store.now(), None)];
         // If another worker or a person has changed the batch, it is due again when it is finished.
         if self.context.store.commit(Commit { batch, events, history, ..Commit::default() }.into()).await?.is_done() {
-            count_duplicates(&self.context, &key, found);
+            count_duplicates(&self.context, &key, trace.as_ref(), found);
         }
         Ok(())
     }
@@ -143,7 +147,7 @@ impl LateCheck {
     }
 
     async fn check_failed(&self, record: &BatchRecord, access: &Access, error: &ApiError) -> Result<(), StoreError> {
-        tracing::info!(batch = %record.key, %error, "the late-duplicate check failed and is tried again later");
+        tracing::info!(batch = %record.key, trace_id = logged(record.trace.as_ref()), %error, "the late-duplicate check failed and is tried again later");
         report_failed_read(&self.context, access, error).await
     }
 

@@ -21,6 +21,7 @@ use crate::store::history::{Happening, HistoryEntry, redacted};
 use crate::store::ledger::{Commit, WindowStep};
 use crate::store::windows::DueWindows;
 use crate::testmo::{Access, CHANGED_LAST_FIRST, ReadPermits, Shows};
+use crate::trace::{Scope, TraceContext, logged, within};
 use crate::worker::context::WorkerContext;
 use crate::worker::model::PushFeedback;
 use crate::worker::outcome::commit::commit;
@@ -64,9 +65,10 @@ impl EditCheck {
         if windows.is_empty() {
             return self.end(&due, Commit::default()).await;
         }
-        let Some(rows) = self.rows(&row, &windows).await? else {
+        let trace = stored.record.trace.as_ref();
+        let Some(rows) = within(Scope::of([trace]), self.rows(&row, &windows)).await? else {
             if self.is_too_old(&due) {
-                tracing::warn!(batch = %due.batch, "the check for overwritten edits failed for too long and is not tried again");
+                tracing::warn!(batch = %due.batch, trace_id = logged(trace), "the check for overwritten edits failed for too long and is not tried again");
                 return self.end(&due, Commit::default()).await;
             }
             return Ok(());
@@ -74,7 +76,7 @@ impl EditCheck {
         let edits = found(&stored.record, &row.origin, &windows, &rows);
         let change = if edits.is_empty() { Commit::default() } else { self.report(&due, &stored.record, &row, &edits) };
         self.end(&due, change).await?;
-        self.count(&due, &edits);
+        self.count(&due, trace, &edits);
         Ok(())
     }
 
@@ -94,13 +96,13 @@ impl EditCheck {
         Commit { events: vec![event], history, ..Commit::default() }
     }
 
-    fn count(&self, due: &DueWindows, edits: &[Overwritten]) {
+    fn count(&self, due: &DueWindows, trace: Option<&TraceContext>, edits: &[Overwritten]) {
         for edit in edits {
             let certainty = if edit.is_certain { "certain" } else { "possible" };
             self.context.metrics.overwritten_edits.with_label_values(&[certainty]).inc();
         }
         if !edits.is_empty() {
-            tracing::warn!(batch = %due.batch, edits = edits.len(), "edits by people were overwritten, or may have been");
+            tracing::warn!(batch = %due.batch, trace_id = logged(trace), edits = edits.len(), "edits by people were overwritten, or may have been");
         }
     }
 

@@ -17,6 +17,7 @@ use crate::batch::{Batch, BatchKey, Reason, RenderedCase, batch_tag, fingerprint
 use crate::lane::{QueueClass, Ticket, Work};
 use crate::store::history::{self, Happening, HistoryEntry};
 use crate::tenants::Connection;
+use crate::trace::{Spans, TraceContext};
 
 /// The most entries of the history of a batch that wait for a change to be stored with.
 const MOST_NOTES: usize = 20;
@@ -50,6 +51,8 @@ pub(in crate::worker) struct ActiveBatch {
     pub(in crate::worker) left_out: Vec<Vec<LeftOut>>,
     /// The ledger's record, as far as this worker knows it.
     pub(in crate::worker) record: BatchRecord,
+    /// The trace of its earlier outcome, if it is worked on again.
+    pub(in crate::worker) former_trace: Option<TraceContext>,
     /// The epoch of the stored record.
     pub(in crate::worker) stored_epoch: u64,
     /// When the open push was claimed, in milliseconds on the store's clock.
@@ -92,7 +95,7 @@ impl ActiveBatch {
         let key = WorkKey { batch: batch.key.clone(), fingerprint: fingerprint(batch) };
         let fresh = BatchRecord::of_batch(batch, key.fingerprint.clone());
         let (published_at, arrived_at) = (message.published_at, Some(message.arrived_at));
-        let record = BatchRecord { published_at, arrived_at, ..fresh };
+        let record = BatchRecord { published_at, arrived_at, trace: message.trace(), ..fresh };
         let cases = render::render(batch, &connection.mapping, &connection.fields);
         let left_out_of = |(case, rendered): (&Case, &RenderedCase)| left_out(case, &connection.mapping, rendered);
         let now = Instant::now();
@@ -106,6 +109,7 @@ impl ActiveBatch {
             cases,
             connection,
             record,
+            former_trace: None,
             stored_epoch: 0,
             claimed_at: 0,
             unclear: UnclearPush::default(),
@@ -128,6 +132,25 @@ impl ActiveBatch {
     /// Notes what happened at `now`, until when it waits because of that, both in milliseconds on the store's clock.
     pub(in crate::worker) fn note(&mut self, what: Happening, now: i64, until: Option<i64>) {
         history::note(&mut self.notes, HistoryEntry::once(what, now, until), MOST_NOTES);
+    }
+
+    /// Returns the trace that its log lines, requests and events carry.
+    pub(in crate::worker) fn trace(&self) -> Option<&TraceContext> {
+        self.record.trace.as_ref()
+    }
+
+    /// Gives the batch a span of its own in its trace, if spans are recorded: in the one that is stored with it, or otherwise in the
+    /// one that its message names.
+    pub(in crate::worker) fn join_trace(&mut self, spans: &Spans) {
+        let stored = self.record.trace.take().or_else(|| self.message.trace());
+        let (key, revision) = (self.key.batch.to_string(), self.record.revision);
+        self.record.trace = stored.as_ref().map(|stored| spans.of_batch(stored, &key, revision));
+        self.former_trace = stored.filter(|stored| {
+            self.stored_epoch > 0
+                && revision > 1
+                && spans.are_recorded(stored)
+                && Some(stored) != self.record.trace.as_ref()
+        });
     }
 
     /// Returns the origin of its account.

@@ -11,9 +11,10 @@ use crate::batch::{Reason, excerpt, raw_hash};
 use crate::offload::run_blocking_if_large;
 use crate::store::replays::ReplayId;
 use crate::store::shelf::ShelfId;
+use crate::trace::{Spans, TRACEPARENT, TRACESTATE, TraceContext};
 
 /// Headers of the generator that are kept with a shelved message; all others are dropped.
-const KEPT_HEADERS: [&str; 3] = ["traceparent", "tracestate", "baggage"];
+const KEPT_HEADERS: [&str; 3] = [TRACEPARENT, TRACESTATE, "baggage"];
 
 /// The most characters that are kept of a header.
 const LONGEST_HEADER: usize = 8_000;
@@ -99,6 +100,21 @@ impl InboundMessage {
     /// Notes that it waits, or has waited, for a reason.
     pub(in crate::worker) fn waits_for(&mut self, reason: Reason) {
         self.waited_for = self.waited_for.or(WaitedFor::of(reason));
+    }
+
+    /// Returns the trace that its publisher named.
+    pub(in crate::worker) fn trace(&self) -> Option<TraceContext> {
+        TraceContext::of_headers(&self.headers)
+    }
+
+    /// Begins a trace, if it has none and spans are recorded. The trace is kept with its headers.
+    pub(in crate::worker) fn begin_trace(&mut self, spans: &Spans) {
+        if self.trace().is_none()
+            && let Some(root) = spans.root()
+        {
+            self.headers.remove(TRACESTATE);
+            self.headers.extend(root.headers().map(|(name, value)| (name.to_owned(), value)));
+        }
     }
 
     /// Returns its row on the shelf as id and generation.

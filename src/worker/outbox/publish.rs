@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::amqp::{Outgoing, Publish, PublishError};
-use crate::batch::event::CONTENT_TYPE;
+use crate::amqp::{HeaderValue, Outgoing, Publish, PublishError};
+use crate::batch::event::{CONTENT_TYPE, trace_of};
 use crate::guard::{Task, guarded, may_panic};
 use crate::store::outbox::OutboxEvent;
+use crate::trace::{TraceContext, logged};
 use crate::worker::context::WorkerContext;
 use crate::worker::unit::panicked;
 
@@ -54,19 +55,21 @@ pub(super) async fn publish(
 /// Returns how the publishing of an event ended, and logs it.
 pub(super) fn end_of(published: Option<Result<(), PublishError>>, event: &OutboxEvent) -> End {
     let Some(published) = published else { return End::NotTaken };
+    let trace = || trace_of(&event.body);
     match published {
         Ok(()) => End::Confirmed,
         Err(PublishError::Unroutable { .. }) => {
             tracing::debug!(
                 event = event.id,
                 event_type = event.kind,
+                trace_id = logged(trace().as_ref()),
                 "no queue is bound for an event; the event waits until one is"
             );
             End::Returned
         }
         Err(error @ (PublishError::Unknown { .. } | PublishError::Unavailable { .. })) => {
             tracing::warn!(
-                event = event.id, event_type = event.kind, %error,
+                event = event.id, event_type = event.kind, trace_id = logged(trace().as_ref()), %error,
                 "an event could not be published; it waits for the broker"
             );
             End::NotNow
@@ -79,7 +82,7 @@ pub(super) fn end_of(published: Option<Result<(), PublishError>>, event: &Outbox
             | PublishError::Malformed { .. }),
         ) => {
             tracing::warn!(
-                event = event.id, event_type = event.kind, %error,
+                event = event.id, event_type = event.kind, trace_id = logged(trace().as_ref()), %error,
                 "an event could not be published; it waits for the broker"
             );
             End::NotTaken
@@ -97,9 +100,14 @@ fn outgoing(exchange: &str, event: &OutboxEvent) -> Outgoing {
         kind: Some(event.kind.clone()),
         app_id: Some("testmo-courier".into()),
         timestamp_secs: u64::try_from(event.created_at / 1_000).ok(),
+        headers: trace_of(&event.body).iter().flat_map(TraceContext::headers).map(text_header).collect(),
         is_event: true,
         ..Outgoing::default()
     }
+}
+
+fn text_header((name, value): (&str, String)) -> (String, HeaderValue) {
+    (name.to_owned(), HeaderValue::Text(value))
 }
 
 #[cfg(test)]
@@ -146,6 +154,18 @@ mod tests {
             ..Outgoing::default()
         };
         assert_eq!(outgoing("testmo.events", &event("e-1", "acme/b")), expected);
+    }
+
+    #[test]
+    fn an_event_of_a_batch_with_a_trace_carries_it_in_its_headers_too() {
+        let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let body = format!(
+            r#"{{"id":"e-1","traceparent":"{traceparent}","tracestate":"rojo=1","data":{{"traceparent":"x"}}}}"#
+        );
+        let sent = outgoing("testmo.events", &OutboxEvent { body, ..event("e-1", "acme/b") });
+        let expected = [("traceparent", traceparent), ("tracestate", "rojo=1")];
+        let expected = expected.map(|(name, value)| (name.to_owned(), HeaderValue::Text(value.to_owned())));
+        assert_eq!(sent.headers, expected.into());
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::batch::event;
 use crate::batch::ledger::{BatchRecord, BatchState, Standing};
 use crate::store::StoreError;
 use crate::store::ledger::Commit;
+use crate::trace::logged;
 use crate::worker::context::WorkerContext;
 use crate::worker::model::InboundMessage;
 
@@ -42,7 +43,7 @@ pub(in crate::worker) async fn drop_copy(
     }
     remove_row(context, message).await?;
     context.metrics.batches.with_label_values(&["duplicate"]).inc();
-    tracing::info!(batch = %record.key, "duplicate of a message that was edited");
+    tracing::info!(batch = %record.key, trace_id = logged(record.trace.as_ref()), "duplicate of a message that was edited");
     Ok(())
 }
 
@@ -58,7 +59,7 @@ async fn resend_outcome(
     remove_row(context, message).await?;
     context.outbox_wanted.notify_one();
     context.metrics.batches.with_label_values(&["duplicate"]).inc();
-    tracing::info!(batch = %record.key, state = record.state.name(), "duplicate of a finished batch");
+    tracing::info!(batch = %record.key, trace_id = logged(record.trace.as_ref()), state = record.state.name(), "duplicate of a finished batch");
     Ok(())
 }
 

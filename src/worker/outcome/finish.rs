@@ -6,12 +6,14 @@ use crate::batch::ledger::{BatchRecord, BatchState, CaseState};
 use crate::store::StoreError;
 use crate::store::ledger::{Commit, CommitOutcome, RecordUpdate};
 use crate::store::shelf::{ShelvedUntil, Shelving};
+use crate::trace::logged;
 use crate::worker::context::WorkerContext;
 use crate::worker::failpoint::{self, Failpoint};
 use crate::worker::model::{ActiveBatch, NextStep};
 use crate::worker::outcome::commit::commit;
 use crate::worker::outcome::park::shelving;
 use crate::worker::outcome::reasons::{reason_of_outcome, what_is_missing};
+use crate::worker::outcome::span::Ended;
 use crate::worker::outcome::timing::timing;
 
 /// Stores a batch in a terminal state, together with a change; on return it is stored.
@@ -60,6 +62,7 @@ pub(in crate::worker) async fn finish(
         batch.stored_epoch = batch.record.epoch;
         batch.notes.clear();
         count_finished(context, batch, reason);
+        Ended::of(batch).record(context, state, reason);
         if batch.message.replay.is_some() {
             context.replay_wanted.notify_one();
         }
@@ -94,7 +97,7 @@ fn count_finished(context: &WorkerContext, batch: &ActiveBatch, reason: Option<R
     count_invalid(context, &batch.record);
     match reason {
         None => {
-            tracing::info!(batch = %batch.key.batch, cases, "batch delivered");
+            tracing::info!(batch = %batch.key.batch, trace_id = logged(batch.trace()), cases, "batch delivered");
             let published = batch.message.published_at.unwrap_or(batch.message.arrived_at);
             let took = (context.clock.now() - published).max(0);
             metrics.delivered_batches.with_label_values(&[timing(took, batch.message.waited_for)]).inc();
@@ -102,7 +105,7 @@ fn count_finished(context: &WorkerContext, batch: &ActiveBatch, reason: Option<R
             metrics.batch_delivery_duration_seconds.observe(f64::from(took) / 1_000.0);
         }
         Some(reason) => {
-            tracing::warn!(batch = %batch.key.batch, cases, state, %reason, "batch finished, not delivered completely");
+            tracing::warn!(batch = %batch.key.batch, trace_id = logged(batch.trace()), cases, state, %reason, "batch finished, not delivered completely");
             metrics.batches_shelved.with_label_values(&[reason.code()]).inc();
         }
     }

@@ -5,4 +5,5 @@ pub(super) mod duplicate;
 pub(super) mod finish;
 pub(super) mod park;
 pub(super) mod reasons;
+pub(super) mod span;
 mod timing;

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use crate::batch::event::{self, Event};
-use crate::batch::{BatchKey, Reason};
+use crate::batch::Reason;
+use crate::batch::event::{self, Event, Waiting};
 use crate::store::ledger::Commit;
 use crate::store::shelf::{ShelfIdentity, ShelvedUntil, Shelving};
 use crate::store::{StoreError, UnreadableRow};
+use crate::trace::logged;
 use crate::worker::context::WorkerContext;
 use crate::worker::failpoint::{self, Failpoint};
 use crate::worker::model::{ActiveBatch, InboundMessage, WaitedFor};
@@ -50,7 +51,8 @@ pub(in crate::worker) async fn park_expecting(
             Some(stored) => revision = stored,
         }
     }
-    let events = deferral(context, (key, revision), reason, detail.as_deref(), expected);
+    let waiting = Waiting { key, revision, trace: batch.trace() };
+    let events = deferral(context, waiting, reason, detail.as_deref(), expected);
     let mut row = Shelving { detail, ..shelving(batch, reason, until) };
     if let (Reason::Throttled, ShelvedUntil::After(pause)) = (reason, until) {
         let mut message = batch.message.clone();
@@ -61,7 +63,7 @@ pub(in crate::worker) async fn park_expecting(
     let history = batch.notes.clone();
     commit(context, Commit { shelve: Some(row), unshelve, events, history, ..Commit::default() }).await?;
     failpoint::after(Failpoint::Park);
-    tracing::info!(batch = %batch.key.batch, %reason, ?until, "batch parked");
+    tracing::info!(batch = %batch.key.batch, trace_id = logged(batch.trace()), %reason, ?until, "batch parked");
     count_shelved(context, &batch.message, reason, "parked");
     if batch.message.replay.is_some() {
         context.replay_wanted.notify_one();
@@ -92,7 +94,7 @@ pub(in crate::worker) fn name_of_row(row: &UnreadableRow) -> String {
 /// Returns the event of a batch that waits for long. Its id stays the same however often the batch waits.
 pub(in crate::worker) fn deferral(
     context: &WorkerContext,
-    (batch, revision): (&BatchKey, u32),
+    batch: Waiting<'_>,
     reason: Reason,
     detail: Option<&str>,
     until: ShelvedUntil,
@@ -104,7 +106,7 @@ pub(in crate::worker) fn deferral(
         ShelvedUntil::Connection => None,
         ShelvedUntil::Person => return Vec::new(),
     };
-    vec![event::deferred(batch, revision, reason, detail, expected, now)]
+    vec![event::deferred(batch, reason, detail, expected, now)]
 }
 
 /// Counts something that was put on the shelf; `settlement` is `parked` or `dead`. An error of the worker's own counts once,

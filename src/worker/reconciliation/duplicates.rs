@@ -7,6 +7,7 @@ use crate::batch::event::{self, Event};
 use crate::batch::ledger::BatchRecord;
 use crate::batch::ledger::duplicates::duplicates;
 use crate::batch::ledger::reconcile::Row;
+use crate::trace::{TraceContext, logged};
 use crate::worker::context::WorkerContext;
 
 /// Notes rows of an account that stand for cases a second time in the record; returns the event that reports them, and how many there
@@ -29,12 +30,17 @@ pub(in crate::worker) fn note_duplicates(
 }
 
 /// Counts noted duplicates once they are stored.
-pub(in crate::worker) fn count_duplicates(context: &WorkerContext, batch: &BatchKey, found: usize) {
+pub(in crate::worker) fn count_duplicates(
+    context: &WorkerContext,
+    batch: &BatchKey,
+    trace: Option<&TraceContext>,
+    found: usize,
+) {
     if found > 0 {
         context.metrics.duplicate_cases.inc_by(found as u64);
         context.metrics.own_errors.with_label_values(&["duplicate"]).inc();
         tracing::error!(
-            %batch, found,
+            %batch, trace_id = logged(trace), found,
             "cases are in Testmo twice: Testmo carried out a request after its cases had been sent again"
         );
         context.outbox_wanted.notify_one();

@@ -9,6 +9,7 @@ use testmo_courier::store::history::{Happening, HistoryEntry, MOST_ENTRIES, Reco
 use testmo_courier::store::ledger::{Commit, CommitOutcome, RecordUpdate};
 use testmo_courier::store::removal::RemovalOutcome;
 use testmo_courier::store::shelf::{ShelfIdentity, ShelvedUntil, Shelving};
+use testmo_courier::trace::TraceContext;
 
 use crate::Subject;
 use crate::finished::deliver;
@@ -25,6 +26,7 @@ cases! {
     a_history_without_a_record_stays_while_the_batch_is_on_the_shelf,
     a_history_goes_with_its_tenant,
     the_times_of_a_message_stay_as_they_were_at_the_first_claim,
+    the_trace_of_a_batch_stays_as_it_was_when_the_batch_was_stored,
 }
 
 async fn entries(f: &dyn Subject, batch: &str) -> Vec<HistoryEntry> {
@@ -203,4 +205,25 @@ async fn the_times_of_a_message_stay_as_they_were_at_the_first_claim(f: &dyn Sub
     let batch = Some(RecordUpdate { record: discarded, from_epoch: 0 });
     assert!(f.store().commit(Commit { batch, ..Commit::default() }.into()).await.unwrap().is_done());
     assert_eq!(times(&f.batch(&fresh("c").key).await.unwrap().record), (None, Some(5)));
+}
+
+async fn the_trace_of_a_batch_stays_as_it_was_when_the_batch_was_stored(f: &dyn Subject) {
+    f.store().set_connection(&connection("v1", true)).await.unwrap();
+    let trace = |text: &str| Some(TraceContext::of_stored(text).unwrap());
+    let first = trace("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01 rojo=1,congo=a b");
+    let second = trace("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00");
+    let claim = claim_of("p1", &BatchRecord { trace: first.clone(), ..fresh("b") });
+    let mut record = BatchRecord { trace: second.clone(), ..claim.batches[0].record.clone() };
+    assert!(granted(&f.store().claim(claim).await.unwrap()));
+    record.not_created(vec![]);
+    let from_epoch = record.epoch - 1;
+    let batch = Some(RecordUpdate { record: record.clone(), from_epoch });
+    assert!(f.store().commit(Commit { batch, ..Commit::default() }.into()).await.unwrap().is_done());
+    assert_eq!(f.batch(&record.key).await.unwrap().record.trace, first);
+    assert!(granted(&f.store().claim(claim_of("p2", &record)).await.unwrap()));
+    assert_eq!(f.batch(&record.key).await.unwrap().record.trace, first);
+    let discarded = BatchRecord { state: BatchState::Discarded, epoch: 1, trace: second.clone(), ..fresh("c") };
+    let batch = Some(RecordUpdate { record: discarded, from_epoch: 0 });
+    assert!(f.store().commit(Commit { batch, ..Commit::default() }.into()).await.unwrap().is_done());
+    assert_eq!(f.batch(&fresh("c").key).await.unwrap().record.trace, second);
 }

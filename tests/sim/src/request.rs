@@ -47,6 +47,8 @@ pub struct Request {
     pub body_bytes: usize,
     /// The body.
     pub body: Body,
+    /// The header `traceparent`, if one was sent.
+    pub traceparent: Option<String>,
     target: String,
 }
 
@@ -66,8 +68,15 @@ impl Request {
             token,
             body_bytes: body.len(),
             body: body_value,
+            traceparent: None,
             target: target.to_owned(),
         }
+    }
+
+    /// Adds the header `traceparent`.
+    #[must_use]
+    pub fn traced(self, traceparent: Option<&str>) -> Self {
+        Self { traceparent: traceparent.map(str::to_owned), ..self }
     }
 
     /// Returns whether a string in the body contains this text, or a number in it is this text.

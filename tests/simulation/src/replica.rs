@@ -137,6 +137,7 @@ impl Replica {
             store: Arc::new(stage.store.of(number, fuse.clone())),
             restored: Restored::default(),
             client: Client::over(Arc::new(stage.testmo.of(number, fuse.clone()))),
+            spans: testmo_courier::trace::Spans::default(),
             configs: watch::channel(config.clone()).1,
             views,
             close: close.clone(),

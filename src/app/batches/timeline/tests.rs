@@ -68,6 +68,7 @@ fn replayed(at: i64) -> AuditRow {
         reason: None,
         before: None,
         after: None,
+        trace_id: None,
     }
 }
 

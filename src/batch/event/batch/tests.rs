@@ -1,6 +1,9 @@
 use crate::batch::ledger::{OpenPush, Refusal, Target};
 use serde_json::Value;
 
+use crate::batch::event::trace_of;
+use crate::trace::TraceContext;
+
 use super::*;
 
 fn partial() -> BatchRecord {
@@ -66,15 +69,14 @@ fn the_ids_that_were_given_before_stay() {
 #[test]
 fn a_batch_is_deferred_once_in_each_revision() {
     let record = partial();
-    let at =
-        |record: &BatchRecord, reason, now| deferred(&record.key, record.revision, reason, None, Some(3_600_000), now);
+    let at = |record: &BatchRecord, reason, now| deferred(Waiting::of(record), reason, None, Some(3_600_000), now);
     let first = at(&record, Reason::KeyRefused, 0);
     assert_eq!(at(&record, Reason::Throttled, 9).id, first.id);
     assert_ne!(at(&BatchRecord { revision: 2, ..partial() }, Reason::KeyRefused, 0).id, first.id);
     let body: Value = serde_json::from_str(&first.body).unwrap();
     assert_eq!(body["data"]["expected_until"], "1970-01-01T01:00:00Z");
     assert_eq!((&body["data"]["reason"], &body["data"]["revision"]), (&"key_refused".into(), &1.into()));
-    let again = |now| still_deferred(&record.key, 1, Reason::KeyRefused, None, now).id;
+    let again = |now| still_deferred(Waiting::of(&record), Reason::KeyRefused, None, now).id;
     assert_eq!(again(9), again(99));
     assert_ne!(again(9), first.id);
 }
@@ -105,4 +107,20 @@ fn a_case_that_may_have_arrived_is_unclear() {
 fn an_open_batch_has_no_event() {
     let input = EventInput { source: &Source::default(), cases: &[], now: 0, reason: None, detail: None, replay: None };
     assert!(of_settlement(&BatchRecord { state: BatchState::Open, ..partial() }, &input).is_none());
+}
+
+#[test]
+fn an_event_names_the_trace_of_its_batch() {
+    let trace = TraceContext::of_stored("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01 rojo=1").unwrap();
+    let traced = BatchRecord { trace: Some(trace.clone()), ..partial() };
+    let source = Source::default();
+    let input = EventInput { source: &source, cases: &[], now: 0, reason: None, detail: None, replay: None };
+    let settled = of_settlement(&traced, &input).unwrap();
+    assert_eq!(trace_of(&settled.body), Some(trace.clone()));
+    assert_eq!(settled.id, of_settlement(&partial(), &input).unwrap().id, "the same event");
+    let waits = deferred(Waiting::of(&traced), Reason::KeyRefused, Some(r#"","data":{"#), None, 0);
+    assert_eq!(trace_of(&waits.body), Some(trace));
+    assert_eq!(trace_of(&of_settlement(&partial(), &input).unwrap().body), None);
+    let body: Value = serde_json::from_str(&waits.body).unwrap();
+    assert_eq!((&body["tracestate"], body["data"].get("tracestate")), (&"rojo=1".into(), None));
 }

@@ -18,6 +18,7 @@ use crate::batch::written::{CaseIdentity, WrittenCase};
 use crate::store::StoreError;
 use crate::store::ledger::{Commit, WindowStep};
 use crate::testmo::{MOST_UPDATED, ShownCase, WINDOW, update_body};
+use crate::trace::logged;
 use crate::worker::context::WorkerContext;
 use crate::worker::failpoint::{self, Failpoint};
 use crate::worker::model::{ActiveBatch, GoneCase, NextStep, Progress, PushFeedback};
@@ -266,7 +267,7 @@ async fn store(
         return Ok(false);
     }
     if !changes.is_empty() {
-        tracing::info!(batch = %batch.key.batch, cases = changes.len(), "cases that are no longer generated were removed");
+        tracing::info!(batch = %batch.key.batch, trace_id = logged(batch.trace()), cases = changes.len(), "cases that are no longer generated were removed");
     }
     count_dropped(context, changes.into_iter());
     Ok(true)

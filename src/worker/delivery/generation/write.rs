@@ -20,6 +20,7 @@ use crate::batch::written::{BatchMark, Update, WrittenCase};
 use crate::store::StoreError;
 use crate::store::ledger::{Commit, WindowStep};
 use crate::testmo::{MOST_UPDATED, ShownCase, WINDOW, update_body};
+use crate::trace::logged;
 use crate::worker::context::WorkerContext;
 use crate::worker::failpoint::{self, Failpoint};
 use crate::worker::model::{ActiveBatch, KnownCase, NextStep, Progress, PushFeedback};
@@ -315,7 +316,7 @@ async fn store(
         return Ok(false);
     }
     if !changes.is_empty() {
-        tracing::info!(batch = %batch.key.batch, cases = changes.len(), "fields of cases were written");
+        tracing::info!(batch = %batch.key.batch, trace_id = logged(batch.trace()), cases = changes.len(), "fields of cases were written");
     }
     count(context, changes.into_iter());
     context.metrics.cases.with_label_values(&["refused"]).inc_by(count_refused as u64);

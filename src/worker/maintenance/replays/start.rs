@@ -78,7 +78,7 @@ pub(super) async fn start(
         action.item = Some(ItemStart { replay, epoch, holder, place, part, person_epoch });
     }
     let owner = Actor::new(&running.owner, Role::Operator, Face::Worker);
-    let entry = AuditSubject::entry(row.id, Some(&subject.key), None);
+    let entry = AuditSubject::entry(row.id, Some(&subject.key), None).traced(row.content.trace().as_ref());
     let why = format!("replay {}", running.id);
     change.audit.push(AuditEntry::new(&owner, AuditAction::ReplayEntry, entry).because(Some(&why)));
     let started = context.store.commit(change.into()).await?.is_done();

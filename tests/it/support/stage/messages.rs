@@ -1,7 +1,9 @@
 //! Publishes batches and receives the events about them.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
-use testmo_courier::amqp::{Outgoing, PublishError, Tail};
+use testmo_courier::amqp::{HeaderValue, Outgoing, PublishError, Tail};
 use testmo_hostile::RawPublisher;
 use testmo_sim::Method;
 use testmo_sim::faults::{CommitTime, Fault, PathKind, Rule};
@@ -24,6 +26,14 @@ impl Stage {
     pub(crate) async fn publish_at(&self, batch: &Value, seconds: u64) {
         let outgoing = self.outgoing("batch", batch.to_string().into_bytes());
         let outgoing = Outgoing { timestamp_secs: Some(seconds), ..outgoing };
+        self.publisher.publish(outgoing).await.expect("a broker that takes it");
+    }
+
+    /// Publishes a batch with these headers.
+    pub(crate) async fn publish_with_headers(&self, batch: &Value, headers: &[(&str, &str)]) {
+        let text = |(name, value): &(&str, &str)| ((*name).to_owned(), HeaderValue::Text((*value).to_owned()));
+        let outgoing = self.outgoing("batch", batch.to_string().into_bytes());
+        let outgoing = Outgoing { headers: headers.iter().map(text).collect(), ..outgoing };
         self.publisher.publish(outgoing).await.expect("a broker that takes it");
     }
 
@@ -84,6 +94,12 @@ impl Stage {
         std::mem::replace(&mut self.events, events).close().await;
         let list = ["-q", "list_queues", "-p", self.vhost.as_str(), "name", "--no-table-headers"];
         until(async || self.broker.ctl(&list).lines().filter(|name| name.starts_with("amq.gen")).count() == 1).await;
+    }
+
+    /// Returns the next event about any subject, with its headers.
+    pub(crate) async fn next_event_with_headers(&mut self) -> (BTreeMap<String, String>, Value) {
+        let message = patient(self.events.next()).await.expect("an event");
+        (message.headers, serde_json::from_slice(&message.body).expect("an event in JSON"))
     }
 
     /// Returns the next event about any subject.

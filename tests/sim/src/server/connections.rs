@@ -53,6 +53,7 @@ async fn answer(request: hyper::Request<Incoming>, shared: Arc<Shared>) -> Resul
         header(CONTENT_TYPE),
         &bytes,
     );
+    let request = request.traced(header(HeaderName::from_static("traceparent")));
     if account == "_sim" {
         let response = control::answer(&shared, &request, &bytes);
         return Ok(AnswerBody::of_whole(response));

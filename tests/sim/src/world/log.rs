@@ -46,6 +46,8 @@ pub struct RequestRecord {
     pub fault: Option<Fault>,
     /// Whether the token bucket refused the request.
     pub is_throttled: bool,
+    /// The header `traceparent`, if one was sent.
+    pub traceparent: Option<String>,
 }
 
 /// The key of a request.

@@ -112,6 +112,7 @@ impl Station {
             created: Vec::new(),
             fault: course.fault.clone(),
             is_throttled: course.is_throttled,
+            traceparent: request.traceparent.clone(),
         }
     }
 }

@@ -79,6 +79,7 @@ impl Tables {
                 settled_at: stored_before.unwrap_or(record).settled_at,
                 published_at: stored_before.unwrap_or(record).published_at,
                 arrived_at: stored_before.unwrap_or(record).arrived_at,
+                trace: stored_before.unwrap_or(record).trace.clone(),
                 ..record.clone()
             };
             let key = record.key.clone();
@@ -216,6 +217,7 @@ impl Tables {
                     first_seen_at: before.first_seen_at,
                     published_at: before.published_at,
                     arrived_at: before.arrived_at,
+                    trace: before.trace.clone(),
                     ..record
                 };
                 if let Some(lease) = lease {
