@@ -16,11 +16,27 @@ const COLUMNS: [&str; 3] = ["name", "custom_description", "folder_id"];
 /// What workers have read of cases, and what they have changed.
 #[derive(Debug, Default)]
 pub(super) struct Changes {
-    /// When a worker was last shown a case, by worker, account and id, in milliseconds since 1970.
-    shown_at: BTreeMap<(u64, String, u64), i64>,
-    /// When a worker was last shown a case without its history.
-    bare_at: BTreeMap<(u64, String, u64), i64>,
+    /// The reads that showed a case to a worker, by worker, account and id.
+    reads: BTreeMap<(u64, String, u64), Vec<Read>>,
     sent: Vec<SentChange>,
+}
+
+/// The cases that an answer shows.
+#[derive(Debug)]
+pub(super) struct Shown {
+    /// When the answer was written, in milliseconds since 1970.
+    at: i64,
+    /// The cases, each with whether its history is shown.
+    cases: Vec<(u64, bool)>,
+}
+
+/// A read of a case; times are in milliseconds since 1970.
+#[derive(Clone, Copy, Debug)]
+struct Read {
+    shown_at: i64,
+    /// When the worker had the answer: it may have been frozen meanwhile.
+    arrived_at: i64,
+    has_history: bool,
 }
 
 /// A request that changes a case.
@@ -63,26 +79,19 @@ impl Testmo {
         lock(&self.changes).sent.clone()
     }
 
-    /// Notes which cases an answer shows to a worker.
-    pub(super) fn note_read(&self, worker: u64, account: &str, request: &Request, answer: Option<&Response>) {
-        // What was changed last comes first where it is checked what was overwritten: no request comes of such a read.
-        let is_check = request.target().contains("updated_at");
-        let is_list = request.method == Method::Get && request.path.ends_with("/cases") && !is_check;
-        let Some(answer) = answer.filter(|answer| is_list && answer.status == 200) else { return };
-        let now = self.diary.true_time();
-        let shown = answer.value();
-        let rows = shown["result"].as_array().map(Vec::as_slice).unwrap_or_default();
+    /// Notes which cases an answer shows that has just arrived at a worker.
+    pub(super) fn note_read(&self, worker: u64, account: &str, shown: Shown) {
+        let Shown { at, cases } = shown;
+        let (arrived_at, oldest) = (self.diary.true_time(), self.oldest_read());
         let mut changes = lock(&self.changes);
-        for (row, id) in rows.iter().filter_map(|row| Some((row, row["id"].as_u64()?))) {
-            let key = (worker, account.to_owned(), id);
-            if row["history"].as_array().is_none_or(Vec::is_empty) {
-                changes.bare_at.insert(key.clone(), now);
-            }
-            changes.shown_at.insert(key, now);
+        for (id, has_history) in cases {
+            let reads = changes.reads.entry((worker, account.to_owned(), id)).or_default();
+            reads.retain(|read| read.arrived_at >= oldest);
+            reads.push(Read { shown_at: at, arrived_at, has_history });
         }
     }
 
-    /// Notes which cases a request changes.
+    /// Notes which cases a request changes. It may come of any read that arrived within the time that a worker allows itself.
     pub(super) fn note_change(&self, worker: u64, account: &str, request: &Request) {
         if !matches!(request.method, Method::Patch | Method::Delete) {
             return;
@@ -90,14 +99,36 @@ impl Testmo {
         let Some(Value::Array(ids)) = request.field("ids") else { return };
         let columns = (request.method == Method::Patch)
             .then(|| COLUMNS.iter().filter(|column| request.field(column).is_some()).copied().collect());
-        let oldest_read = self.diary.true_time() - i64::try_from(WINDOW.as_millis()).unwrap_or(i64::MAX);
+        let oldest = self.oldest_read();
         let mut changes = lock(&self.changes);
         for id in ids.iter().filter_map(Value::as_u64) {
-            let key = (worker, account.to_owned(), id);
-            let read_at = changes.shown_at.get(&key).copied();
-            let knows_history = read_at.is_some() && changes.bare_at.get(&key).is_none_or(|at| *at < oldest_read);
+            let reads = changes.reads.get(&(worker, account.to_owned(), id)).map(Vec::as_slice).unwrap_or_default();
+            let recent = || reads.iter().filter(|read| read.arrived_at >= oldest);
+            let read_at = recent().map(|read| read.shown_at).min().or_else(|| reads.last().map(|read| read.shown_at));
+            let knows_history = recent().next().is_some() && recent().all(|read| read.has_history);
             let columns = columns.clone();
             changes.sent.push(SentChange { account: account.to_owned(), id, read_at, knows_history, columns });
         }
+    }
+
+    /// Returns since when a read has arrived of which a request comes that is sent now. A process may be frozen in between for as
+    /// long as a worker assumes it.
+    fn oldest_read(&self) -> i64 {
+        let longest = WINDOW + self.config.claim_margin;
+        self.diary.true_time() - i64::try_from(longest.as_millis()).unwrap_or(i64::MAX)
+    }
+}
+
+impl Shown {
+    /// Returns the cases that an answer shows, if it is a list of cases.
+    pub(super) fn of(request: &Request, answer: Option<&Response>, at: i64) -> Option<Self> {
+        // What was changed last comes first where it is checked what was overwritten: no request comes of such a read.
+        let is_check = request.target().contains("updated_at");
+        let is_list = request.method == Method::Get && request.path.ends_with("/cases") && !is_check;
+        let shown = answer.filter(|answer| is_list && answer.status == 200)?.value();
+        let rows = shown["result"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let has_history = |row: &Value| row["history"].as_array().is_some_and(|history| !history.is_empty());
+        let cases = rows.iter().filter_map(|row| Some((row["id"].as_u64()?, has_history(row)))).collect();
+        Some(Self { at, cases })
     }
 }

@@ -77,11 +77,6 @@ impl Course {
         self.commits.is_some_and(|at| at >= end + settle)
     }
 
-    /// Returns whether the caller learns what the request shows.
-    pub(crate) fn shows(&self, config: &config::Testmo) -> bool {
-        matches!(self.end, End::Answer | End::Short) && self.ends <= config.request_timeout
-    }
-
     fn failing(weather: &Weather, config: &config::Testmo, purpose: Purpose, latency: Duration) -> Self {
         let limit = config.request_timeout;
         let (settle, soon) = (config.reconcile_delay_unanswered, config.reconcile_delay_answered);

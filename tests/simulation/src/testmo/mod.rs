@@ -24,8 +24,8 @@ use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 use tokio_util::task::TaskTracker;
 
-use self::changes::Changes;
 pub(crate) use self::changes::SentChange;
+use self::changes::{Changes, Shown};
 use self::course::{Course, End, Purpose};
 use self::misread::misread;
 use self::pushing::Pushing;
@@ -82,6 +82,8 @@ struct Sent {
     account: String,
     request: Request,
     course: Course,
+    /// What the answer shows, once it is written.
+    shown: Arc<Mutex<Option<Shown>>>,
 }
 
 impl Testmo {
@@ -239,11 +241,16 @@ impl Transport for TestmoOf {
         self.testmo.note_change(self.worker, &account, &request);
         let course = Course::draw(&self.testmo.weather, &self.testmo.config, purpose);
         let looks = purpose == Purpose::Reads && call.path.contains("/cases?");
-        let end = self.fuse.hold(self.send(Sent { account, request, course })).await;
+        let shown = Arc::default();
+        let sent = Sent { account: account.clone(), request, course, shown: Arc::clone(&shown) };
+        let end = self.fuse.hold(self.send(sent)).await;
         // A process that ends before it has read the answer waits for nothing any more.
         drop(pushing);
         self.fuse.cross().await;
         let answer = end?;
+        if let Some(shown) = lock(&shown).take().filter(|_| answer.status == 200) {
+            self.testmo.note_read(self.worker, &account, shown);
+        }
         match self.testmo.mutation.filter(|_| looks && answer.status == 200) {
             Some(mutation) => Ok(misread(answer, mutation, self.testmo.time_of(host_of(access.origin.as_str())))),
             None => Ok(answer),
@@ -285,16 +292,15 @@ impl TestmoOf {
 
     /// Carries out the request at its time, even if no worker waits for its end any more.
     async fn walk(&self, sent: Sent) -> Result<Answer, ApiError> {
-        let Sent { account, request, course } = sent;
+        let Sent { account, request, course, shown } = sent;
         let phase = self.testmo.phase(&account);
         let (answer_to, answered) = oneshot::channel();
         if let Some(at) = course.commits.filter(|_| phase.is_none()) {
-            let (testmo, worker) = (self.testmo.clone(), self.worker);
+            let testmo = self.testmo.clone();
             self.testmo.under_way.spawn(async move {
                 sleep(at).await;
                 let answer = testmo.commit(&account, &request);
-                let shown = answer.as_ref().filter(|_| course.shows(&testmo.config));
-                testmo.note_read(worker, &account, &request, shown);
+                *lock(&shown) = Shown::of(&request, answer.as_ref(), testmo.diary.true_time());
                 if let Some(answer) = answer.as_ref().filter(|answer| !answer.created.is_empty()) {
                     testmo.diary.note(|| format!("{account} created {:?}", answer.created));
                     if course.is_late(&testmo.config) && !request.case_names().is_empty() {
