@@ -108,7 +108,7 @@ if ! command -v chromium >/dev/null && grep -qs '^ID=ubuntu$' /etc/os-release; t
 fi
 
 install() {
-    tests/env/install.sh rabbitmq-server postgresql pgbouncer python3-pika "${browser[@]}" && tests/env/node.sh
+    tests/env/install.sh rabbitmq-server postgresql pgbouncer prometheus psmisc python3-pika "${browser[@]}" && tests/env/node.sh
 }
 
 if ! stage install install; then

@@ -11,16 +11,16 @@ use crate::support::broker::Broker;
 use crate::support::postgres::Postgres;
 use crate::support::wire::Authority;
 
-const HOST: &str = "127.0.0.1";
+pub(crate) const HOST: &str = "127.0.0.1";
 
 /// An authority, and a folder with its certificates.
-struct Certificates {
-    authority: Authority,
+pub(crate) struct Certificates {
+    pub(crate) authority: Authority,
     folder: tempfile::TempDir,
 }
 
 impl Certificates {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         drop(rustls::crypto::ring::default_provider().install_default());
         let certificates = Self { authority: Authority::new(), folder: tempfile::tempdir().expect("a folder") };
         certificates.write("ca.pem", &certificates.authority.pem);
@@ -36,12 +36,12 @@ impl Certificates {
         std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("its mode");
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// Writes the files of a server, which trusts the authority, too.
-    fn server(&self, (certificate, key): (String, String)) -> &Path {
+    pub(crate) fn server(&self, (certificate, key): (String, String)) -> &Path {
         self.write("cert.pem", &certificate);
         self.write("key.pem", &key);
         self.folder.path()
@@ -59,9 +59,9 @@ fn broker_settings(port: u16, files: &[(&'static str, PathBuf)]) -> Vec<(&'stati
     files.iter().map(|(key, file)| (*key, file.display().to_string())).chain([url]).collect()
 }
 
-const CA: &str = "COURIER_AMQP__CA_FILE";
-const CERTIFICATE: &str = "COURIER_AMQP__CLIENT_CERT_FILE";
-const KEY: &str = "COURIER_AMQP__CLIENT_KEY_FILE";
+pub(crate) const CA: &str = "COURIER_AMQP__CA_FILE";
+pub(crate) const CERTIFICATE: &str = "COURIER_AMQP__CLIENT_CERT_FILE";
+pub(crate) const KEY: &str = "COURIER_AMQP__CLIENT_KEY_FILE";
 
 async fn refused(port: u16, files: &[(&'static str, PathBuf)]) -> String {
     let amqp = config(&broker_settings(port, files)).expect("a configuration").amqp;

@@ -1,7 +1,6 @@
 //! Carries out `docs/support.md` command by command, as the evening on which 500 batches of three tenants have failed.
 
 mod desk;
-mod excerpt;
 mod failures;
 mod known;
 mod outcome;
@@ -16,6 +15,7 @@ use self::known::Known;
 use self::script::{Script, Step};
 use crate::support::batches::key_of;
 use crate::support::broker::Broker;
+use crate::support::excerpt;
 use crate::support::postgres::Postgres;
 use crate::support::process::Process;
 use crate::support::stage::Stage;

@@ -26,7 +26,7 @@ use crate::support::waiting::until;
 const DUPLICATED: &str = "com.sqai-suite.testmo.case.duplicated.v1";
 
 /// Times that are short enough for a test to wait for.
-const QUICK: [(&str, &str); 4] = [
+pub(crate) const QUICK: [(&str, &str); 4] = [
     ("COURIER_TESTMO__CONNECT_TIMEOUT", "300ms"),
     ("COURIER_TESTMO__REQUEST_TIMEOUT", "300ms"),
     ("COURIER_TESTMO__RECONCILE_DELAY_UNANSWERED", "300ms"),

@@ -65,6 +65,8 @@ mod replicas;
 mod restarts;
 mod restored;
 mod rotated;
+#[cfg(debug_assertions)]
+mod runbooks;
 mod shelved;
 mod side_by_side;
 mod statuses;

@@ -24,7 +24,7 @@ pub(crate) fn strict(stage: &Stage, tenant: &str, strict: bool) {
 }
 
 /// Publishes batches that are refused, and waits until all are dead.
-pub(crate) async fn refused(stage: &mut Stage, batches: usize) {
+async fn refused(stage: &mut Stage, batches: usize) {
     strict(stage, "acme", true);
     for n in 1..=batches {
         stage.publish(&long("acme", &format!("b-{n}"))).await;

@@ -13,13 +13,18 @@ use crate::support::stage::{LeftOver, Stage};
 use crate::support::waiting::until;
 use testmo_sim::faults::Fault;
 
-/// Runs a statement in the stage's store, as an operator does by hand.
-async fn run(stage: &Stage, sql: &str) {
+/// Runs a statement in the stage's store that changes rows, as an operator does by hand.
+pub(crate) async fn run(stage: &Stage, sql: &str) {
+    assert!(change_store(stage, sql).await > 0, "{sql}");
+}
+
+/// Runs statements in the stage's store, and returns how many rows they changed.
+pub(crate) async fn change_store(stage: &Stage, sql: &str) -> u64 {
     sqlx::any::install_default_drivers();
     let mut conn = sqlx::AnyConnection::connect(&stage.config.store.url).await.expect("the store");
-    let changed = sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&mut conn).await.expect("a statement");
-    assert!(changed.rows_affected() > 0, "{sql}");
+    let changed = sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut conn).await.expect("a statement");
     conn.close().await.expect("an end");
+    changed.rows_affected()
 }
 
 /// Checks that a worker is healthy except for `rows` unreadable rows of a table.

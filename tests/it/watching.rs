@@ -9,7 +9,7 @@ use testmo_courier::batch::Reason;
 use testmo_courier::batch::verdict::reason::Class;
 
 const DASHBOARDS: [&str; 2] = ["deploy/grafana/dashboards/courier.json", "deploy/grafana/dashboards/tenant.json"];
-const RULES: [&str; 2] = ["deploy/prometheus/alerts.yml", "deploy/prometheus/objectives.yml"];
+pub(crate) const RULES: [&str; 2] = ["deploy/prometheus/alerts.yml", "deploy/prometheus/objectives.yml"];
 
 /// The headings of each runbook.
 const HEADINGS: [&str; 4] = ["## Impact", "## Diagnose", "## Fix", "## Clears when"];
@@ -36,7 +36,7 @@ fn watching() -> BTreeMap<String, String> {
     files
 }
 
-fn words(text: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
 }
 
@@ -67,7 +67,7 @@ fn all_panels() -> Vec<Value> {
     DASHBOARDS.into_iter().flat_map(panels).collect()
 }
 
-fn rules() -> String {
+pub(crate) fn rules() -> String {
     RULES.map(text).concat()
 }
 
@@ -75,7 +75,7 @@ fn query(target: Value) -> String {
     target["expr"].as_str().expect("a query").to_owned()
 }
 
-fn alerts() -> BTreeSet<String> {
+pub(crate) fn alerts() -> BTreeSet<String> {
     rules().lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).map(Into::into).collect()
 }
 

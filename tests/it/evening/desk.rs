@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::excerpt::as_in_the_field;
+use crate::support::excerpt::as_in_the_field;
 use crate::support::process::run_reading;
 use crate::support::stage::Stage;
 

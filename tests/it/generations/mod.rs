@@ -30,7 +30,7 @@ async fn both_with(settings: &[(&str, &str)]) -> [Stage; 2] {
 }
 
 /// Returns the `n`th generation of a story, whose cases have the names of the first one until they are changed.
-fn generation(n: usize, cases: usize, on_repeat: &str) -> Value {
+pub(crate) fn generation(n: usize, cases: usize, on_repeat: &str) -> Value {
     let mut generation = batch("acme", "g-1", cases);
     generation["batch_id"] = json!(format!("g-{n}"));
     generation["source"] = json!({"key": "SHOP-1"});

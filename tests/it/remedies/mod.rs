@@ -8,7 +8,7 @@ mod faulty_cases;
 mod follow;
 mod messages;
 mod neighbours;
-mod surroundings;
+pub(crate) mod surroundings;
 
 use testmo_courier::batch::Reason;
 

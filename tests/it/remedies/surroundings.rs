@@ -74,7 +74,7 @@ async fn a_second_worker_on_one_store_starts_once_the_first_one_is_stopped_or_wi
 }
 
 /// Starts a worker on a store that has reached its limit, with six large batches on the shelf and in RabbitMQ.
-async fn at_its_limit(stage: &mut Stage) -> Process {
+pub(crate) async fn at_its_limit(stage: &mut Stage) -> Process {
     let file = std::fs::metadata(stage.path("courier.db")).expect("the store's file").len();
     stage.environment.insert(LIMIT.into(), (file + 2_500_000).to_string());
     let process = Process::start(stage).await;

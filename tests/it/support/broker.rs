@@ -37,6 +37,16 @@ impl Broker {
         (Self { port: port("port"), script: Arc::new(Mutex::new(script)) }, port("tls_port"))
     }
 
+    /// Starts a node that also has the management plugin; returns the ports for encrypted connections and of the plugin.
+    pub(crate) fn start_managed(certificates: &Path) -> (Self, u16, u16) {
+        let arguments = ["--management", "--tls", certificates.to_str().expect("a path")];
+        let (script, ready) = Script::start("broker.sh", &arguments);
+        let port = |name| word(&ready, name).parse().expect("a port");
+        let management = word(&ready, "management").rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+        let broker = Self { port: port("port"), script: Arc::new(Mutex::new(script)) };
+        (broker, port("tls_port"), management.expect("a port"))
+    }
+
     pub(crate) fn port(&self) -> u16 {
         self.port
     }

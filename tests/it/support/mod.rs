@@ -3,6 +3,7 @@
 pub(crate) mod batches;
 pub(crate) mod broker;
 pub(crate) mod collector;
+pub(crate) mod excerpt;
 pub(crate) mod pooler;
 pub(crate) mod postgres;
 pub(crate) mod process;

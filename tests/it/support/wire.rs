@@ -150,12 +150,13 @@ impl Authority {
 
     /// Returns the TLS configuration of a server with this name, whose certificate expires in a number of days.
     pub(crate) fn expiring(&self, name: &str, days: i64) -> Arc<ServerConfig> {
-        let then = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24 * days);
-        let day = jiff::tz::TimeZone::UTC.to_datetime(then).date();
-        let mut params = CertificateParams::new([name.to_owned()]).expect("a name");
-        let (month, day_of_month) = (day.month().unsigned_abs(), day.day().unsigned_abs());
-        params.not_after = rcgen::date_time_ymd(day.year().into(), month, day_of_month);
-        Self::serving(self.certified(params))
+        Self::serving(self.certified(expiring_params_of(name, days)))
+    }
+
+    /// Returns certificate and key of such a server, as another program reads them.
+    pub(crate) fn expiring_pems(&self, name: &str, days: i64) -> (String, String) {
+        let (certificate, key) = self.certified(expiring_params_of(name, days));
+        (certificate.pem(), key.serialize_pem())
     }
 
     fn serving((certificate, key): (Certificate, KeyPair)) -> Arc<ServerConfig> {
@@ -171,6 +172,15 @@ impl Authority {
 
 fn params_of(name: &str) -> CertificateParams {
     named(CertificateParams::new([name.to_owned()]).expect("a name"), name)
+}
+
+fn expiring_params_of(name: &str, days: i64) -> CertificateParams {
+    let then = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24 * days);
+    let day = jiff::tz::TimeZone::UTC.to_datetime(then).date();
+    let mut params = params_of(name);
+    let (month, day_of_month) = (day.month().unsigned_abs(), day.day().unsigned_abs());
+    params.not_after = rcgen::date_time_ymd(day.year().into(), month, day_of_month);
+    params
 }
 
 fn expired_params_of(name: &str) -> CertificateParams {

@@ -4,7 +4,7 @@
 const LEFT_OUT: &str = "…";
 
 /// Returns the first line of an excerpt that an output does not have at its place, or `None` if the output has all of them.
-pub(super) fn missing(excerpt: &[String], output: &[String]) -> Option<String> {
+pub(crate) fn missing(excerpt: &[String], output: &[String]) -> Option<String> {
     let mut rest = output.iter().filter(|line| !line.trim().is_empty());
     let mut may_skip = false;
     if excerpt.iter().all(|line| line.trim() == LEFT_OUT) {
@@ -79,7 +79,7 @@ fn is_time(word: &str) -> bool {
 }
 
 /// Returns an output with the addresses of Testmo accounts in place of those of the stand-in at `origin`.
-pub(super) fn as_in_the_field(output: &str, origin: &str) -> Vec<String> {
+pub(crate) fn as_in_the_field(output: &str, origin: &str) -> Vec<String> {
     let (mut text, address) = (String::new(), format!("{origin}/"));
     let mut parts = output.split(&address);
     text.push_str(parts.next().unwrap_or_default());
