@@ -19,8 +19,8 @@ use crate::support::waiting::until;
 const TENANTS: [&str; 3] = ["acme", "birch", "cedar"];
 
 /// A mounted secret: its files are links through `..data`, which is replaced to change all of them at once.
-struct Mount {
-    folder: PathBuf,
+pub(crate) struct Mount {
+    pub(crate) folder: PathBuf,
     states: usize,
     files: Vec<(String, String)>,
 }
@@ -32,7 +32,7 @@ impl Mount {
     }
 
     /// Sets what files hold; a file without content is removed.
-    fn set(&mut self, files: &[(&str, Option<String>)]) {
+    pub(crate) fn set(&mut self, files: &[(&str, Option<String>)]) {
         for (name, text) in files {
             self.files.retain(|(other, _)| other != name);
             self.files.extend(text.clone().map(|text| ((*name).to_owned(), text)));
@@ -40,7 +40,7 @@ impl Mount {
         self.mount();
     }
 
-    fn mount(&mut self) {
+    pub(crate) fn mount(&mut self) {
         self.states += 1;
         let state = format!("..{}", self.states);
         let present = self.folder.join(&state);
@@ -67,7 +67,7 @@ impl Mount {
 }
 
 /// Returns the file of a tenant whose API key is in a file of its own.
-fn file(stage: &Stage, tenant: &str, folder: u64) -> Option<String> {
+pub(crate) fn file(stage: &Stage, tenant: &str, folder: u64) -> Option<String> {
     let origin = stage.testmo.origin(tenant);
     let lines = [
         format!("base_url = \"{origin}\""),
@@ -82,7 +82,7 @@ async fn row(stage: &Stage, tenant: &str) -> Option<ConnectionRow> {
     stage.store.connection(&tenant_id(tenant)).await.expect("a store")
 }
 
-async fn files(process: &Process, state: &str, count: f64) {
+pub(crate) async fn files(process: &Process, state: &str, count: f64) {
     let name = format!("testmo_courier_tenant_files{{state=\"{state}\"}}");
     until(async || process.metric(&name) == Some(count)).await;
 }
@@ -98,7 +98,7 @@ fn run(stage: &Stage, arguments: &[&str]) -> (Option<i32>, String) {
 }
 
 /// Lets a stage without tenants follow a directory, which has a file for each tenant.
-fn follow(stage: &mut Stage) -> Mount {
+pub(crate) fn follow(stage: &mut Stage) -> Mount {
     let mut mount = Mount::at(stage.path("tenants"));
     let origins: Vec<String> = TENANTS.iter().map(|tenant| stage.testmo.origin(tenant)).collect();
     for (key, value) in [

@@ -21,6 +21,8 @@ use crate::worker::reconciliation::id_order::{IdOrder, note_disorder};
 
 /// By how much times of creation and the header `Date` may be too early as they are cut to seconds, in milliseconds.
 const ROUNDING_MS: i64 = 2_000;
+/// By how much the offset of Testmo's clock may be too low: Testmo says its time in whole seconds.
+const CLOCK_ROUNDING_MS: i64 = 1_000;
 
 /// Which rows are cases of a batch.
 pub(super) enum Rows {
@@ -229,8 +231,8 @@ async fn given_again(
         untagged().flat_map(|batch| unclear(batch).into_iter().map(|at| batch.cases[at].name.trim())).collect();
     let may_be = |row: &&Row| held.contains(&row.id) && is_new(row, list) && names.contains(row.name.trim());
     let ids: Vec<u64> = list.rows.iter().filter(may_be).map(|row| row.id).collect();
-    // Both times are cut to seconds.
-    context.store.ids_given_before(account, &ids, since - 2 * ROUNDING_MS).await
+    // A row of a push that ended later than that may seem to be created since.
+    context.store.ids_given_before(account, &ids, since - ROUNDING_MS - CLOCK_ROUNDING_MS).await
 }
 
 /// Returns whether a row was created since the cases of unknown outcome were claimed. A person may also have given the name of

@@ -17,6 +17,7 @@ mod servers;
 mod store;
 mod store_file;
 mod stuck;
+mod tenant_files;
 mod waiting;
 
 use std::collections::BTreeSet;
@@ -47,7 +48,7 @@ struct Entry {
 
 use Ending::{Commands, Outside};
 
-const TABLE: [Entry; 24] = [
+const TABLE: [Entry; 25] = [
     entry("CourierAbsent", machine::a_worker_that_ended_is_started, include_str!("machine.rs"), Commands),
     entry("CourierApiKeyExpiring", connections::TEST, include_str!("connections.rs"), Commands),
     entry("CourierBrokerDown", broker::connections_to_a_broker_come_back, include_str!("broker.rs"), Commands),
@@ -112,6 +113,12 @@ const TABLE: [Entry; 24] = [
     entry("CourierStoreDown", store::a_database_comes_back, include_str!("store.rs"), Commands),
     entry("CourierStuck", stuck::a_worker_that_hangs_is_restarted, include_str!("stuck.rs"), Commands),
     entry("CourierTenantConnectionFailing", connections::TEST, include_str!("connections.rs"), Commands),
+    entry(
+        "CourierTenantFilesBroken",
+        tenant_files::files_are_used_again_and_held_connections_removed,
+        include_str!("tenant_files.rs"),
+        Commands,
+    ),
     entry(
         "CourierTestmoFailing",
         waiting::TEST,

@@ -3,15 +3,21 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
+use std::panic::Location;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use testmo_courier::clock::Clock;
+use tokio::time::sleep;
 
 use super::desk::Desk;
 use crate::support::process::Process;
-use crate::support::waiting::until_ok;
 use crate::watching::{RULES, rules, words};
+
+/// How long an alert may take to change, and how long is waited between two evaluations: promtool takes long.
+const PATIENCE: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// What a worker shows, by series; nothing if it does not answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -115,4 +121,16 @@ fn until_evaluated(desk: &Desk, evaluate: impl Fn(&Scrape) -> Result<(), String>
         *last = Some((now, result.clone()));
         result
     })
+}
+
+/// Waits until a check succeeds; if it does not, the test fails with what the last check said.
+#[track_caller]
+fn until_ok(check: impl AsyncFn() -> Result<(), String>) -> impl Future<Output = ()> {
+    let (place, begin) = (Location::caller(), Instant::now());
+    async move {
+        while let Err(said) = check().await {
+            assert!(begin.elapsed() < PATIENCE, "{place}: after {PATIENCE:?}: {said}");
+            sleep(PAUSE).await;
+        }
+    }
 }

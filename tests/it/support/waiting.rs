@@ -1,7 +1,7 @@
 //! Waits for events and conditions, with one deadline for all tests.
 
 use std::panic::Location;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 
@@ -19,21 +19,6 @@ pub(crate) fn patient<T>(event: impl Future<Output = T>) -> impl Future<Output =
     async move {
         let event = timeout(PATIENCE, event).await;
         event.unwrap_or_else(|_| panic!("what {place} waits for did not happen within {PATIENCE:?}"))
-    }
-}
-
-/// The pause between two checks of what seldom changes and takes long to check.
-const LONG_PAUSE: Duration = Duration::from_millis(500);
-
-/// Waits until a check of another process succeeds; if it does not, the test fails with what the last check said.
-#[track_caller]
-pub(crate) fn until_ok(check: impl AsyncFn() -> Result<(), String>) -> impl Future<Output = ()> {
-    let (place, begin) = (Location::caller(), Instant::now());
-    async move {
-        while let Err(said) = check().await {
-            assert!(begin.elapsed() < PATIENCE, "{place}: after {PATIENCE:?}: {said}");
-            sleep(LONG_PAUSE).await;
-        }
     }
 }
 
