@@ -77,6 +77,7 @@ fn value(config: &Config, name: &str) -> Option<String> {
         observe,
         admin,
         log,
+        traces,
         ..
     } = config;
     let value = match (section, key) {
@@ -115,6 +116,8 @@ fn value(config: &Config, name: &str) -> Option<String> {
         ("worker", "max_queued_bytes") => number(worker.max_queued_bytes),
         ("worker", "max_queue_time") => time(worker.max_queue_time),
         ("observe", "listen") => text(&observe.listen.to_string()),
+        ("traces", "endpoint") => text(traces.endpoint.as_deref().unwrap_or_default()),
+        ("traces", "sample_ratio") => traces.sample_ratio.to_string(),
         ("admin", "listen") => text(&admin.listen.map(|address| address.to_string()).unwrap_or_default()),
         ("admin", "public_url") => text(&admin.public_url),
         ("admin", "hosts") => json!(admin.hosts).to_string(),

@@ -115,7 +115,9 @@ fn every_command_that_the_pages_name_exists() {
     let mut seen = BTreeSet::new();
     for (page, text) in pages() {
         for call in text.split("testmo-courier ").skip(1) {
-            let is_word = |word: &&str| !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase() || c == '-');
+            // An option is that of another program, such as `journalctl --unit testmo-courier --since -1h`.
+            let is_part = |c: char| c.is_ascii_lowercase() || c == '-';
+            let is_word = |word: &&str| word.starts_with(|c: char| c.is_ascii_lowercase()) && word.chars().all(is_part);
             let words: Vec<&str> = call.split(['`', '\n', ' ']).take_while(is_word).take(2).collect();
             if let [command, ..] = words[..] {
                 seen.insert((command.to_owned(), words.get(1).map(|word| (*word).to_owned()), page.clone()));

@@ -112,7 +112,7 @@ mod tests {
         batch.join_trace(&spans);
         let first = batch.trace().cloned().unwrap();
         // As it is read from the ledger.
-        (batch.record.revision, batch.record.trace) = (2, Some(first.clone()));
+        (batch.record.revision, batch.record.trace, batch.stored_epoch) = (2, Some(first.clone()), 1);
         batch.join_trace(&spans);
         let again = span_of(&batch);
         assert_eq!(again.context.trace_id(), first.trace_id());

@@ -28,7 +28,7 @@ pub(super) async fn files_are_used_again_and_held_connections_removed() {
     fs::set_permissions(&key, Permissions::from_mode(0o444)).expect("its mode");
     files(desk.worker(), "broken", 2.0).await;
     until_firing(&desk, &ALERTS, &before).await;
-    let mut page = Page::of(ALERTS[0]);
+    let mut page = Page::of("CourierTenantFilesBroken");
     let said = page.follow(&mut desk, "journalctl", &[]).await;
     assert!(said.contains("acme.toml"), "{said}");
     let said = page.finds(&mut desk, "doctor", &[], 1).await;

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::super::state::Delivery;
-use super::ends::ended;
+use super::ends::{ended, still_written};
 use super::gone::read_gone;
-use super::page::{read_page, required, still_written, turn_page};
+use super::page::{read_page, required, turn_page};
 use super::remove::{Claimed, count_dropped, entry, remove};
 use crate::batch::generation::{Gone, Removal, Row, decide_dropped};
 use crate::batch::ledger::DropChange;

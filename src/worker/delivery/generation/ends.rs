@@ -1,11 +1,15 @@
 //! Ends a part of the work on cases that earlier batches wrote, or has it wait.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::batch::ledger::Change;
 use crate::batch::{BatchKey, Reason};
+use crate::store::StoreError;
+use crate::store::ledger::Commit;
 use crate::worker::context::WorkerContext;
-use crate::worker::model::{ActiveBatch, NextStep};
+use crate::worker::model::{ActiveBatch, KnownCase, NextStep};
+use crate::worker::outcome::commit::commit_record;
 
 /// For how long a batch waits in memory for an earlier one of the same source.
 pub(super) const PATIENCE: Duration = Duration::from_secs(3);
@@ -33,6 +37,32 @@ pub(super) fn wait_for(batch: &ActiveBatch, other: &BatchKey) -> NextStep {
     let other = other.batch.as_str();
     let detail = format!("batch {other} of the same source is not finished, or waits for a person");
     NextStep::Defer(Reason::EarlierGeneration, Some(detail), Duration::ZERO)
+}
+
+/// Returns how long to wait until no request that writes fields of a case can still be carried out.
+pub(super) fn still_written(context: &WorkerContext, batch: &ActiveBatch) -> Option<Duration> {
+    let left = batch.written_until - context.store.now();
+    (batch.record.is_writing() && left > 0).then(|| Duration::from_millis(u64::try_from(left).unwrap_or(0)))
+}
+
+/// Has cases created of which a request of unknown outcome wrote the fields, but of which nothing is remembered any more: what
+/// they stood for was taken back or forgotten meanwhile. Returns what follows if there are any.
+pub(super) async fn release_unknown(
+    context: &WorkerContext,
+    batch: &mut ActiveBatch,
+    known: Option<&BTreeMap<usize, KnownCase>>,
+) -> Result<Option<NextStep>, StoreError> {
+    if let Some(wait) = still_written(context, batch) {
+        return Ok(Some(NextStep::Pause(wait)));
+    }
+    let is_known = |position: &usize| known.is_some_and(|known| known.contains_key(position));
+    let unknown: Vec<usize> = batch.record.writing().filter(|position| !is_known(position)).collect();
+    if unknown.is_empty() {
+        return Ok(None);
+    }
+    batch.record.not_written(&unknown);
+    let is_stored = commit_record(context, batch, Commit::default()).await?.is_done();
+    Ok(Some(if is_stored { NextStep::NextTurn } else { NextStep::Refresh }))
 }
 
 /// Counts cases by what was done with them.

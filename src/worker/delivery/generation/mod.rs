@@ -12,12 +12,10 @@ mod request;
 mod window;
 mod write;
 
-use std::collections::BTreeMap;
-
 use self::dropped::advance_dropped;
-use self::ends::{count, done, ended, wait_for};
+use self::ends::{count, done, ended, release_unknown, wait_for};
 use self::known::{read_known, taken_over};
-use self::page::{advance_page, still_written};
+use self::page::advance_page;
 use self::replaced::find_replaced;
 use super::look_up::store_first;
 use super::state::Delivery;
@@ -95,26 +93,6 @@ async fn goes_on(context: &WorkerContext, batch: &mut ActiveBatch) -> Result<boo
     let places = batch.folders.places();
     batch.record.goes_on_to(|position| places.of_case(position), &targets);
     Ok(commit_record(context, batch, Commit::default()).await?.is_done())
-}
-
-/// Has cases created of which a request of unknown outcome wrote the fields, but of which nothing is remembered any more: what
-/// they stood for was taken back or forgotten meanwhile. Returns what follows if there are any.
-async fn release_unknown(
-    context: &WorkerContext,
-    batch: &mut ActiveBatch,
-    known: Option<&BTreeMap<usize, KnownCase>>,
-) -> Result<Option<NextStep>, StoreError> {
-    if let Some(wait) = still_written(context, batch) {
-        return Ok(Some(NextStep::Pause(wait)));
-    }
-    let is_known = |position: &usize| known.is_some_and(|known| known.contains_key(position));
-    let unknown: Vec<usize> = batch.record.writing().filter(|position| !is_known(position)).collect();
-    if unknown.is_empty() {
-        return Ok(None);
-    }
-    batch.record.not_written(&unknown);
-    let is_stored = commit_record(context, batch, Commit::default()).await?.is_done();
-    Ok(Some(if is_stored { NextStep::NextTurn } else { NextStep::Refresh }))
 }
 
 /// Ends a batch of which a later generation was written.

@@ -1,16 +1,14 @@
 //! Reads one page of a list, and decides each case of the batch that it shows.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use super::super::failure::call_failed;
 use super::super::state::Delivery;
-use super::ends::{count, done};
+use super::ends::{count, done, release_unknown, still_written};
 use super::known::taken_over;
-use super::release_unknown;
 use super::write::{Claimed, write};
 use crate::batch::generation::{Decision, Later, Row, decide};
 use crate::batch::ledger::{Change, PreviousCase, Repeat};
@@ -94,12 +92,6 @@ pub(super) async fn read_page(
         }
         Err(error) => call_failed(context, batch, &error, after_failed_read(&error), feedback).await.map(Err),
     }
-}
-
-/// Returns how long to wait until no request that writes fields of a case can still be carried out.
-pub(super) fn still_written(context: &WorkerContext, batch: &ActiveBatch) -> Option<Duration> {
-    let left = batch.written_until - context.store.now();
-    (batch.record.is_writing() && left > 0).then(|| Duration::from_millis(u64::try_from(left).unwrap_or(0)))
 }
 
 /// Returns the cases that an earlier batch wrote and that are not decided yet.
