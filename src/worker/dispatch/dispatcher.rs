@@ -76,6 +76,8 @@ impl Dispatcher {
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !stop.is_cancelled() {
             self.start_work();
+            // What has just begun is counted before anything is waited for.
+            self.count();
             let wake_at = self.lanes.wake_at().unwrap_or_else(|| Instant::now() + SWEEP);
             tokio::select! {
                 biased;
@@ -88,7 +90,6 @@ impl Dispatcher {
                 Some(command) = commands.recv() => self.handle(command),
                 () = sleep_until(wake_at) => {}
             }
-            self.count();
         }
         self.drain(commands).await;
     }

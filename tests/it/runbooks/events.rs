@@ -53,6 +53,7 @@ pub(super) async fn events_reach_their_consumers(servers: Servers) {
     desk.start().await;
     let before = desk.scrape();
     until_firing(&desk, &ALERTS, &before).await;
+    until(async || desk.worker().output().contains("an event could not be published")).await;
 
     let mut page = Page::of("CourierEventsNotPublished");
     page.follow(&mut desk, "journalctl", &[]).await;
