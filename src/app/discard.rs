@@ -23,7 +23,8 @@ const MOST_READ: usize = 64_000_000;
 /// # Errors
 /// When the store does not answer.
 pub async fn plan(store: &Store, ids: &[ShelfId]) -> Result<Plan, StoreError> {
-    Plan::of(store, ids, async |row: &Shelved| Ok(decide(store, row).await?.map(at_once))).await
+    let restored = store.restored().await?;
+    Plan::of(store, ids, async |row: &Shelved| Ok(decide(store, row, &restored).await?.map(at_once))).await
 }
 
 /// Plans the discarding of entries whose messages are not kept, so that their space is free at once.
@@ -31,7 +32,8 @@ pub async fn plan(store: &Store, ids: &[ShelfId]) -> Result<Plan, StoreError> {
 /// # Errors
 /// When the store does not answer.
 pub async fn plan_without_undo(store: &Store, ids: &[ShelfId]) -> Result<Plan, StoreError> {
-    Plan::of(store, ids, async |row: &Shelved| Ok(decide(store, row).await?.map(forgetting))).await
+    let restored = store.restored().await?;
+    Plan::of(store, ids, async |row: &Shelved| Ok(decide(store, row, &restored).await?.map(forgetting))).await
 }
 
 /// Plans the discarding of what a tenant that is removed has on the shelf, each entry with the generation that it was
@@ -42,9 +44,10 @@ pub async fn plan_without_undo(store: &Store, ids: &[ShelfId]) -> Result<Plan, S
 pub(super) async fn plan_purge(store: &Store, entries: &[(ShelfId, i64)]) -> Result<Plan, StoreError> {
     let ids: Vec<ShelfId> = entries.iter().map(|(id, _)| *id).collect();
     let generations: HashMap<ShelfId, i64> = entries.iter().copied().collect();
+    let restored = store.restored().await?;
     let decide = async |row: &Shelved| {
         let Some(generation) = generations.get(&row.id) else { return Ok(Err(NotReplayable::Changed)) };
-        Ok(decide_purge(store, row, *generation).await?.map(forgetting))
+        Ok(decide_purge(store, row, *generation, &restored).await?.map(forgetting))
     };
     Plan::of(store, &ids, decide).await
 }
@@ -58,10 +61,14 @@ fn forgetting(change: Commit) -> Decision {
 }
 
 /// Decides what discarding an entry stores; nothing is stored yet.
-async fn decide(store: &Store, row: &Shelved) -> Result<Result<Commit, NotReplayable>, StoreError> {
+async fn decide(
+    store: &Store,
+    row: &Shelved,
+    restored: &Restored,
+) -> Result<Result<Commit, NotReplayable>, StoreError> {
     let batch = own_batch(row);
     let stored = stored_of(store, batch.as_ref()).await?;
-    Ok(discard(row, batch.as_ref(), stored, &store.restored().await?, store.now()))
+    Ok(discard(row, batch.as_ref(), stored, restored, store.now()))
 }
 
 /// Decides what discarding an entry stores that was counted with this generation, when its tenant is removed; nothing
@@ -70,16 +77,16 @@ async fn decide_purge(
     store: &Store,
     row: &Shelved,
     generation: i64,
+    restored: &Restored,
 ) -> Result<Result<Commit, NotReplayable>, StoreError> {
     if row.generation != generation {
         return Ok(Err(NotReplayable::Changed));
     }
     let batch = own_batch(row);
     let stored = stored_of(store, batch.as_ref()).await?;
-    let restored = store.restored().await?;
     Ok(match &stored {
         Some(StoredBatch { record, .. }) if is_unclear(record) => Err(Unfinished::Unclear.into()),
-        Some(_) | None => discard(row, batch.as_ref(), stored, &restored, store.now()),
+        Some(_) | None => discard(row, batch.as_ref(), stored, restored, store.now()),
     })
 }
 
@@ -230,7 +237,7 @@ mod tests {
         let counted = store.begin_removal(&acme(), Duration::from_secs(600)).await.unwrap().unwrap();
         let [(id, generation)] = counted.shelved[..] else { panic!() };
         let row = store.shelved(id).await.unwrap().unwrap();
-        let decide = async |generation| decide_purge(&store, &row, generation).await.unwrap();
+        let decide = async |generation| decide_purge(&store, &row, generation, &NEVER).await.unwrap();
         assert_eq!(decide(generation - 1).await.unwrap_err(), NotReplayable::Changed);
         let change = decide(generation).await.unwrap();
         let state = change.batch.as_ref().map(|batch| batch.record.state);

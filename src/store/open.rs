@@ -26,8 +26,11 @@ use crate::private_file;
 const CONNECT: Duration = Duration::from_secs(10);
 /// The connections that read an SQLite file. One more writes: a second writer would make it read its pages again.
 const READERS_OF_A_FILE: u32 = 2;
-/// The page cache of the connection that writes to a file, in KiB: the pages that pushes under way come back to.
+/// The page cache of the connection by which a worker writes to a file, in KiB: the pages that pushes under way come back to.
 const PAGES_KEPT: u32 = 4_096;
+/// The page cache of the connection by which commands and the console write, in KiB. As SQLite is built here, all connections of a
+/// process share their page caches: what the console's connection may keep, its readers fill.
+const PAGES_OF_COMMANDS: u32 = 1_024;
 /// The page cache of each connection that reads a file, in KiB: little, as the system keeps what is read often, and a count
 /// of a large shelf would fill it with pages that nothing needs again.
 const PAGES_READ: u32 = 512;
@@ -160,7 +163,7 @@ async fn open_file(config: &config::Store, file: &Path, purpose: Use, clock: Clo
             .after_connect(move |conn, _| Box::pin(prepare_file(conn, most, kept)))
             .connect_lazy_with(options.clone())
     };
-    let (readers, writers) = (pool(READERS_OF_A_FILE, PAGES_READ), pool(1, PAGES_KEPT));
+    let (readers, writers) = (pool(READERS_OF_A_FILE, PAGES_READ), pool(1, pages_written(purpose)));
     let mut writer = match writers.acquire().await {
         Ok(writer) => writer,
         Err(error) => return Err(why_not_opened(&options, most, error).await),
@@ -180,6 +183,14 @@ async fn open_file(config: &config::Store, file: &Path, purpose: Use, clock: Clo
         }
     };
     Ok(Opened { dialect: Dialect::Sqlite, readers, writers, clock, file: held, made })
+}
+
+/// Returns the page cache of the connection that writes to a file, in KiB.
+fn pages_written(purpose: Use) -> u32 {
+    match purpose {
+        Use::Command | Use::Create => PAGES_OF_COMMANDS,
+        Use::Worker | Use::SetBack => PAGES_KEPT,
+    }
 }
 
 /// Returns the size up to which a file may grow, in bytes; 0 is no limit.

@@ -301,6 +301,11 @@ async fn a_panic_in_a_session_with_the_broker_or_in_a_periodic_task_costs_one_ro
 async fn the_end_of_any_task_ends_the_worker_with_1_and_it_is_not_ready_any_more() {
     let settings = [("COURIER_WORKER__DRAIN_TIMEOUT", "5s"), ("COURIER_ADMIN__LISTEN", "127.0.0.1:0")];
     let mut stage = Stage::on(Broker::shared(), &["acme"], &settings).await;
+    // Files of tenants are taken over only from a directory; the tenant that a person has connected stays beside it.
+    let directory = stage.path("tenants");
+    std::fs::create_dir(&directory).expect("a folder");
+    stage.environment.insert("COURIER_TENANTS__SOURCE".into(), "directory".into());
+    stage.environment.insert("COURIER_TENANTS__DIRECTORY".into(), directory.display().to_string());
     for (n, task) in Task::ALL.into_iter().enumerate() {
         stage.environment.insert("COURIER_PANIC_AT".into(), format!("loop:{task}"));
         let mut process = Process::start(&stage).await;

@@ -36,7 +36,7 @@ pub(super) const ROUTES: &[Route] = &[
         about: "Returns the OpenAPI document of this API.",
         scope: Scope::Nothing,
         answers: &[(200, Answer::Json(|g| g.subschema_for::<Map<String, Value>>()))],
-        handler: |call| Box::pin(async move { Reply::json(200, &call.api.document) }),
+        handler: |call| Box::pin(async move { document(&call) }),
         ..Route::READ
     },
     Route {
@@ -77,6 +77,14 @@ struct HealthView {
     version: &'static str,
     /// The time on the store's clock.
     time: Option<String>,
+}
+
+fn document(call: &Call) -> Result<Reply, Problem> {
+    let document: Value = serde_json::from_str(&call.api.document).map_err(|error| {
+        tracing::error!(%error, "the OpenAPI document is no JSON");
+        Problem::defect()
+    })?;
+    Reply::json(200, &document)
 }
 
 async fn health(call: Call) -> Result<Reply, Problem> {

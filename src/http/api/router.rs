@@ -26,7 +26,7 @@ const SLOW_AT_ONCE: usize = 2;
 pub(in crate::http) fn router(shared: &Arc<Shared>) -> Router {
     let api = Arc::new(Api {
         shared: shared.clone(),
-        document: openapi(),
+        document: openapi().to_string(),
         permits: Arc::new(Semaphore::new(AT_ONCE)),
         large: Arc::new(Semaphore::new(1)),
         slow: Arc::new(Semaphore::new(SLOW_AT_ONCE)),

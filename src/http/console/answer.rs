@@ -3,8 +3,8 @@
 use askama::Template;
 use axum::body::Body;
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION,
-    REFERRER_POLICY, RETRY_AFTER, SET_COOKIE,
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
+    HeaderName, HeaderValue, LOCATION, REFERRER_POLICY, RETRY_AFTER, SET_COOKIE, VARY,
 };
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -48,9 +48,12 @@ impl Answer {
         answer
     }
 
-    /// Answers with a file whose address names its content.
-    pub(super) fn asset(asset: &'static Asset, is_named: bool) -> Self {
-        let mut answer = Self::of(200, asset.kind, Body::from(asset.content));
+    /// Answers with a file whose address names its content, compressed for a browser that takes that.
+    pub(super) fn asset(asset: &'static Asset, is_named: bool, takes_gzip: bool) -> Self {
+        let body = if takes_gzip { Body::from(asset.compressed.as_slice()) } else { Body::from(asset.content) };
+        let mut answer = Self::of(200, asset.kind, body);
+        answer.set(CONTENT_ENCODING, takes_gzip.then_some(HeaderValue::from_static("gzip")));
+        answer.set(VARY, Some(HeaderValue::from_name(ACCEPT_ENCODING)));
         answer.set(CACHE_CONTROL, is_named.then_some(HeaderValue::from_static(KEPT)));
         answer
     }

@@ -16,6 +16,7 @@ use super::super::admin::problem::{Code, Problem};
 use super::super::admin::scope::{Reach, authorize};
 use super::super::connections::Peer;
 use super::answer::Answer;
+use super::assets::takes_gzip;
 use super::cookies;
 use super::fields::Fields;
 use super::frame::{Frame, Viewer};
@@ -143,6 +144,7 @@ async fn take(console: Arc<Console>, route: &'static Route, mut request: Request
         peer,
         session,
         reached,
+        takes_gzip: takes_gzip(&parts.headers),
         notice: notice.as_deref().and_then(Notice::read),
     };
     let is_read = route.verb == Verb::Get;

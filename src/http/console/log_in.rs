@@ -126,7 +126,7 @@ async fn log_out(visit: Visit) -> Result<Answer, Problem> {
 async fn file(visit: Visit) -> Result<Answer, Problem> {
     let name: String = visit.path("name")?;
     let asset = asset(&name).ok_or_else(|| Problem::new(Code::NotFound, "There is no such file."))?;
-    Ok(Answer::asset(asset, asset.is(visit.query.raw("v"))))
+    Ok(Answer::asset(asset, asset.is(visit.query.raw("v")), visit.takes_gzip))
 }
 
 /// Returns an address if it is one of a page of the console.

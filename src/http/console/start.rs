@@ -17,7 +17,8 @@ use crate::app::attention::attention;
 use crate::app::connections::{ConnectionRow, Status};
 use crate::app::trend::trend;
 
-/// How many tenants that are not green are listed.
+/// How many causes are listed, and how many tenants that are not green: the first page stays small.
+const MOST_CAUSES: usize = 20;
 const MOST_TENANTS: usize = 10;
 
 pub(super) const ROUTES: &[Route] =
@@ -29,6 +30,8 @@ pub(super) const ROUTES: &[Route] =
 struct Start {
     frame: Frame,
     causes: Vec<CauseLine>,
+    /// How many further causes there are.
+    more_causes: usize,
     tenants: Vec<TenantLine>,
     /// How many further tenants are not green.
     more_tenants: usize,
@@ -49,7 +52,7 @@ struct TenantLine {
 async fn show(visit: Visit) -> Result<Answer, Problem> {
     let attention = attention(visit.store(), visit.reach()?.own()).await?;
     let frame = Frame { live: 5, ..visit.frame("/", "Needs attention", "testmo-courier attention") };
-    let causes = attention.causes.iter().map(|cause| CauseLine::of(&cause.group, &frame, visit.now)).collect();
+    let causes = attention.causes.iter().take(MOST_CAUSES);
     let line = |(row, status): &(ConnectionRow, Status)| TenantLine {
         tenant: row.tenant.to_string(),
         address: format!("/tenants/{}", in_path(row.tenant.as_str())),
@@ -59,7 +62,8 @@ async fn show(visit: Visit) -> Result<Answer, Problem> {
     let trend = if frame.sees_all() { Some(plots(&trend(visit.store()).await?)) } else { None };
     let count = grouped(attention.delivered.batches);
     let page = Start {
-        causes,
+        causes: causes.map(|cause| CauseLine::of(&cause.group, &frame, visit.now)).collect(),
+        more_causes: attention.causes.len().saturating_sub(MOST_CAUSES),
         tenants: attention.connections.iter().take(MOST_TENANTS).map(line).collect(),
         more_tenants: attention.connections.len().saturating_sub(MOST_TENANTS),
         paused: attention.paused.iter().map(|lane| lane.name().to_owned()).collect(),

@@ -8,8 +8,8 @@ use super::super::admin::shared::Shared;
 use super::attempts::Attempts;
 use super::proxy::Proxies;
 
-/// How many pages are made at once.
-const AT_ONCE: usize = 6;
+/// How many pages are made at once: each takes memory, and more of them would only wait for each other at the store.
+const AT_ONCE: usize = 3;
 /// How many are made at once that read from Testmo.
 const SLOW_AT_ONCE: usize = 2;
 /// How many log-ins are checked at once: they come from anybody.

@@ -38,6 +38,8 @@ pub(super) struct Visit {
     pub(super) reached: Reached,
     /// What the page before has left to say.
     pub(super) notice: Option<Notice>,
+    /// Whether the browser takes an answer that gzip has compressed.
+    pub(super) takes_gzip: bool,
     pub(super) now: i64,
 }
 

@@ -128,10 +128,17 @@ impl Store {
         loop {
             let to = self.step_end(&from).await?;
             let (end, is_last) = to.map_or_else(|| ((i64::MAX, String::new()), true), |to| (to, false));
-            for share in self.shares_between(filter, &from, &end).await? {
-                let key = (share.cause, share.state.name(), share.tenant.clone());
-                shares.entry(key).and_modify(|before| before.add(&share)).or_insert(share);
-            }
+            let (sql, filtered) = shares_statement(filter);
+            let bounds = [place(&from), place(&end), filtered].into_iter().flatten().collect();
+            let add = |row: &AnyRow| -> Result<(), StoreError> {
+                if let Some(share) = share(row)? {
+                    let key = (share.cause, share.state.name(), share.tenant.clone());
+                    shares.entry(key).and_modify(|before| before.add(&share)).or_insert(share);
+                }
+                Ok(())
+            };
+            // Each cause may have as many shares as there are tenants.
+            sql::fetch_each(&mut *self.reading().await?, sql, bounds, add).await?;
             if is_last {
                 return Ok(shares.into_values().collect());
             }
@@ -144,18 +151,6 @@ impl Store {
         let bounds = [place(from), vec![Bound::Int(STEP - 1)]].into_iter().flatten().collect();
         let rows = sql::fetch(&mut *self.reading().await?, STEP_END, bounds).await?;
         rows.first().map(|row| Ok((row.int("cause")?, row.text("state")?))).transpose()
-    }
-
-    async fn shares_between(
-        &self,
-        filter: &CauseFilter,
-        from: &Place,
-        to: &Place,
-    ) -> Result<Vec<CauseShare>, StoreError> {
-        let (sql, filtered) = shares_statement(filter);
-        let bounds = [place(from), place(to), filtered].into_iter().flatten().collect();
-        let rows = sql::fetch(&mut *self.reading().await?, sql, bounds).await?;
-        rows.iter().filter_map(|row| share(row).transpose()).collect()
     }
 
     /// Returns the newest entry of each of these causes that has one.

@@ -7,6 +7,7 @@ mod transaction;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::TryStreamExt;
 use serde::Serialize;
 use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::{Any, AnyConnection, AssertSqlSafe};
@@ -200,7 +201,27 @@ pub(super) async fn fetch(
     in_time(query(sql.into(), parameters).fetch_all(conn)).await
 }
 
-async fn in_time<T>(statement: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, StoreError> {
+/// Runs a statement and reads its rows one by one, so that many of them take no memory at once.
+pub(super) async fn fetch_each(
+    conn: &mut AnyConnection,
+    sql: impl Into<String>,
+    parameters: Vec<Bound>,
+    mut read: impl FnMut(&AnyRow) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let mut rows = query(sql.into(), parameters).fetch(conn);
+    in_time(async {
+        while let Some(row) = rows.try_next().await? {
+            read(&row)?;
+        }
+        Ok::<(), StoreError>(())
+    })
+    .await
+}
+
+async fn in_time<T, E>(statement: impl Future<Output = Result<T, E>>) -> Result<T, StoreError>
+where
+    StoreError: From<E>,
+{
     match tokio::time::timeout(LONGEST, statement).await {
         Ok(end) => Ok(end?),
         Err(_) => Err(StoreError::Away(format!("no answer within {LONGEST:?}"))),

@@ -3,6 +3,7 @@
 mod access;
 mod browser;
 mod corrected;
+mod first_page;
 mod hostile;
 mod hostile_testmo;
 mod sessions;

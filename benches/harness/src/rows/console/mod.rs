@@ -212,7 +212,7 @@ async fn ask_often(visitor: &Visitor, known: &Known<'_>, what: String, path: &st
     Ok(Asked { what, median, p99, bytes })
 }
 
-/// Returns how many bytes the first page has with everything that it loads.
+/// Returns how many bytes the first page has with everything that it loads, as it is sent.
 ///
 /// # Errors
 /// When it loads something from elsewhere.
@@ -221,10 +221,10 @@ async fn first_page(visitor: &Visitor) -> anyhow::Result<usize> {
     let tags = page.split('<').filter(|tag| ["link ", "script ", "img "].iter().any(|name| tag.starts_with(name)));
     let loaded: BTreeSet<&str> =
         tags.flat_map(|tag| [" href=\"", " src=\""].map(|name| tag.split(name).nth(1))).flatten().collect();
-    let mut bytes = page.len();
+    let mut bytes = visitor.sent("/").await?;
     for address in loaded.iter().filter_map(|rest| rest.split('"').next()) {
         anyhow::ensure!(address.starts_with("/assets/"), "the first page loads {address}");
-        bytes += visitor.get(address).await?.text.len();
+        bytes += visitor.sent(address).await?;
     }
     Ok(bytes)
 }

@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, LOCATION, ORIGIN, SET_COOKIE};
+use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, COOKIE, LOCATION, ORIGIN, SET_COOKIE};
 use reqwest::redirect::Policy;
-use reqwest::{Client, StatusCode};
+use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use testmo_courier::app::access::{TokenInput, create};
 use testmo_courier::app::actor::Role;
 use testmo_courier::store::Store;
@@ -77,18 +77,39 @@ impl Visitor {
     /// # Errors
     /// When it is answered with anything else than it.
     pub(super) async fn get(&self, path: &str) -> anyhow::Result<Answered> {
-        let request = self.client.get(format!("http://{}{path}", self.address));
-        let request = match path.starts_with("/api/") {
-            true => request.header(AUTHORIZATION, format!("Bearer {}", self.token)),
-            false => request.header(COOKIE, &self.session),
-        };
         let began = Instant::now();
-        let answer = request.send().await?;
+        let answer = self.send(|| self.request(path)).await?;
         let status = answer.status();
         let text = String::from_utf8_lossy(&answer.bytes().await?).into_owned();
         let took = began.elapsed();
         anyhow::ensure!(status == StatusCode::OK, "{path} is answered with {status}: {text}");
         Ok(Answered { took, text })
+    }
+
+    /// Returns how many bytes a page or a file has as it is sent to a browser that takes compressed answers.
+    ///
+    /// # Errors
+    /// When it is answered with anything else than it.
+    pub(super) async fn sent(&self, path: &str) -> anyhow::Result<usize> {
+        let request = || self.request(path).header(ACCEPT_ENCODING, "gzip, deflate, br");
+        Ok(self.send(request).await?.error_for_status()?.bytes().await?.len())
+    }
+
+    /// Sends a request, and again if the console has closed the connection meanwhile, as it does with the one that was silent for
+    /// longest. A browser does the same.
+    async fn send(&self, request: impl Fn() -> RequestBuilder) -> reqwest::Result<Response> {
+        match request().send().await {
+            Err(error) if error.is_request() && !error.is_timeout() => request().send().await,
+            sent => sent,
+        }
+    }
+
+    fn request(&self, path: &str) -> RequestBuilder {
+        let request = self.client.get(format!("http://{}{path}", self.address));
+        match path.starts_with("/api/") {
+            true => request.header(AUTHORIZATION, format!("Bearer {}", self.token)),
+            false => request.header(COOKIE, &self.session),
+        }
     }
 }
 
