@@ -64,7 +64,7 @@ mod tests {
         let scope = Scope::of([Some(&a), None, Some(&b), Some(&c), Some(&b)]);
         assert_eq!(scope.parent(), Some(&b));
         assert_eq!(scope.others().collect::<Vec<_>>(), [&a, &c]);
-        assert_eq!(Scope::of([Some(&a)]).parent(), Some(&a), "it is handed on, whoever records it");
+        assert_eq!(Scope::of([Some(&a)]).parent(), Some(&a), "it is handed on, although nobody records it");
         assert_eq!(Scope::of([None]).parent(), None);
     }
 
